@@ -1,0 +1,1 @@
+"""The method end to end: local, federated, transferred, scored, evaluated."""

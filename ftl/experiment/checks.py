@@ -1,0 +1,39 @@
+"""All parameters read once, so that a wrong value is refused before anything is computed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ftl.baselines.run import BASELINES
+from ftl.config import protocol_of, section, words
+from ftl.data.prepare import PrepareSettings
+from ftl.detection.settings import DetectionSettings
+from ftl.errors import ConfigError
+from ftl.experiment.seeds import seeds_of
+from ftl.experiment.settings import LocalSettings, TransferSettings, paradigms_of, training_settings
+from ftl.federation.settings import FederationSettings, SelectionSettings
+
+SECTIONS = {
+    "prepare": PrepareSettings,
+    "detection": DetectionSettings,
+    "local": LocalSettings,
+    "select": SelectionSettings,
+    "federate": FederationSettings,
+    "transfer": TransferSettings,
+}
+
+
+def check_params(params: Mapping[str, Any]) -> None:
+    """Refuse unknown words, wrong types and values out of range.
+
+    Raises:
+        ConfigError: Naming the key.
+    """
+    protocol_of(params)
+    paradigms_of(params)
+    seeds_of(params)
+    training_settings(params)
+    for name, kind in SECTIONS.items():
+        section(params, name, kind)
+    for name in words(params, "baselines"):
+        if name not in BASELINES:
+            raise ConfigError(f"baselines: unknown {name!r}; known: {', '.join(BASELINES)}")

@@ -1,0 +1,118 @@
+"""From scores to the results table, the summary and, on request, the scores table."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ftl.data.fleet import Fleet
+from ftl.evaluation.node_metrics import node_metrics
+from ftl.evaluation.results import check_results, results_frame
+from ftl.evaluation.summary import summarise
+from ftl.experiment.scored import ScoredNode, read_scored
+from ftl.experiment.units import unit_folders
+from ftl.learning.paradigms import PARADIGMS
+
+SCORES_SCHEMA = pa.schema(
+    [
+        *((name, pa.dictionary(pa.int32(), pa.string())) for name in ("dataset", "protocol", "paradigm", "policy")),
+        ("n_participants", pa.int32()),
+        ("draw", pa.int32()),
+        ("seed", pa.int32()),
+        ("arm", pa.dictionary(pa.int32(), pa.string())),
+        ("node", pa.dictionary(pa.int32(), pa.string())),
+        ("step", pa.int64()),
+        ("score", pa.float64()),
+        ("threshold", pa.float64()),
+        ("label", pa.int8()),
+    ]
+)
+
+
+def evaluate_fleet(fleet: Fleet, stages: Iterable[Path]) -> pd.DataFrame:
+    """The results table of one fleet, from the scored nodes of its stages; checked, leak check included.
+
+    Rows of unknown label are left out of every metric.
+    """
+    seconds = 1.0 if fleet.time_unit == "seconds" else fleet.window_seconds
+    frame = results_frame(_results_row(fleet, scored, seconds) for scored in _all_scored(stages))
+    check_results(frame)
+    return frame
+
+
+def summarise_results(results: pd.DataFrame, fleets: Mapping[str, Fleet]) -> pd.DataFrame:
+    """The summary, with intervals clustered by rack where racks are known."""
+    racks = {name: dict(zip(fleet.node_ids, fleet.racks, strict=True)) for name, fleet in fleets.items()}
+    return summarise(results, racks)
+
+
+def write_scores(fleets: Mapping[str, tuple[Fleet, list[Path]]], path: Path) -> None:
+    """Write scores.parquet: every scored row of every model, from which anyone can recompute the results table."""
+    half = path.with_name(path.name + ".half")
+    with pq.ParquetWriter(half, SCORES_SCHEMA, compression="zstd") as writer:
+        for fleet, stages in fleets.values():
+            for scored in _all_scored(stages):
+                writer.write_table(_scores_table(fleet, scored))
+    os.replace(half, path)
+
+
+def _all_scored(stages: Iterable[Path]) -> Iterator[ScoredNode]:
+    for stage in stages:
+        for folder in unit_folders(stage):
+            yield from read_scored(folder)
+
+
+def _results_row(fleet: Fleet, scored: ScoredNode, seconds_per_unit: float | None) -> dict[str, Any]:
+    rows = PARADIGMS[scored.paradigm].test_rows(fleet, scored.node)
+    known = fleet.label[rows] >= 0
+    return {
+        "dataset": fleet.name,
+        "protocol": fleet.protocol,
+        "paradigm": scored.paradigm,
+        "policy": scored.policy,
+        "n_participants": scored.n_participants,
+        "draw": scored.draw,
+        "seed": scored.seed,
+        "arm": scored.arm,
+        "node": fleet.node_ids[scored.node],
+        "role": scored.role,
+        "threshold": scored.threshold,
+        "n_train_rows": scored.n_train_rows,
+        "n_train_steps": scored.n_train_steps,
+        "training_seconds": scored.training_seconds,
+        **node_metrics(
+            scored.scores[known], fleet.label[rows][known], scored.threshold, fleet.time[rows][known], seconds_per_unit
+        ),
+    }
+
+
+def _scores_table(fleet: Fleet, scored: ScoredNode) -> pa.Table:
+    rows = PARADIGMS[scored.paradigm].test_rows(fleet, scored.node)
+    n = len(rows)
+    label = np.asarray(fleet.label[rows])
+
+    def word(value: str | None) -> pa.Array:
+        indices = pa.nulls(n, pa.int32()) if value is None else pa.array(np.zeros(n, np.int32))
+        return pa.DictionaryArray.from_arrays(indices, pa.array([value or ""]))
+
+    def number(value: int | None) -> pa.Array:
+        return pa.nulls(n, pa.int32()) if value is None else pa.array(np.full(n, value, np.int32))
+
+    return pa.table(
+        [
+            *(word(value) for value in (fleet.name, fleet.protocol, scored.paradigm, scored.policy)),
+            *(number(value) for value in (scored.n_participants, scored.draw, scored.seed)),
+            word(scored.arm),
+            word(fleet.node_ids[scored.node]),
+            pa.array(np.asarray(fleet.time[rows])),
+            pa.array(scored.scores),
+            pa.array(np.full(n, scored.threshold)),
+            pa.array(label, mask=label < 0),
+        ],
+        schema=SCORES_SCHEMA,
+    )

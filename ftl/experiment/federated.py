@@ -1,0 +1,244 @@
+"""Cohorts are chosen, and each trains a global model; a pool of all rows trains the centralised one (paper, section 3.2)."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+
+from ftl.config import section
+from ftl.data.fleet import Fleet, read_fleet
+from ftl.errors import ConfigError
+from ftl.experiment.local import read_ranking, unit_name
+from ftl.experiment.rounds import ROUNDS_FILE
+from ftl.experiment.seeds import seeds_of
+from ftl.experiment.settings import TrainingSettings, paradigms_of, training_settings
+from ftl.experiment.task import Task
+from ftl.experiment.units import Unit, UnitReport, run_stage, stage_key
+from ftl.federation.aggregation import AGGREGATORS, aggregate_cohorts
+from ftl.federation.selection import SELECTION_POLICIES, Candidates
+from ftl.federation.settings import FederationSettings, SelectionSettings
+from ftl.learning.batches import BatchSettings, StackRows
+from ftl.learning.fit import FitState
+from ftl.learning.training import FederatedTraining, LocalTraining
+from ftl.models.state import StackedState, join, repeat, take
+from ftl.randomness import derive_seed, generator
+
+COHORTS_FILE, GLOBAL_FILE, CENTRALISED_FILE = "cohorts.json", "global.safetensors", "centralised.safetensors"
+MAX_STACK = 64
+"""Models trained in one stack; more gain nothing and take memory."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The participants of one federation: positions of nodes in the fleet."""
+
+    policy: str
+    n_participants: int
+    draw: int
+    participants: tuple[int, ...]
+
+    def targets(self, n_nodes: int) -> list[int]:
+        """All other nodes: the policy's own complement."""
+        return [node for node in range(n_nodes) if node not in self.participants]
+
+
+def check_cohort_sizes(select: SelectionSettings, fleet: Fleet) -> None:
+    """Every cohort must leave at least one target.
+
+    Raises:
+        ConfigError: If a number of participants is not below the number of nodes.
+    """
+    n_nodes = len(fleet.node_ids)
+    too_large = [n for n in select.n_participants if n >= n_nodes]
+    if too_large:
+        if n_nodes < 2:
+            raise ConfigError(f"{fleet.name}: has {n_nodes} usable node; a federation needs at least 2: one that trains and one that receives")
+        raise ConfigError(
+            f"select.n_participants must be below the number of nodes, so that a target remains: {fleet.name} has {n_nodes} usable nodes; "
+            f"got {', '.join(map(str, too_large))}; set select.n_participants to numbers in [1, {n_nodes - 1}], "
+            f"for example -S select.n_participants=[{max(1, n_nodes // 4)},{max(2, n_nodes // 2)}]"
+            if n_nodes > 3
+            else f"select.n_participants must be in [1, {n_nodes - 1}], as {fleet.name} has {n_nodes} usable nodes and a target must remain; "
+            f"got {', '.join(map(str, too_large))}"
+        )
+
+
+def federated_units(
+    fleet: Path,
+    local: Path,
+    paradigms: tuple[str, ...],
+    seeds: tuple[int, ...],
+    training: TrainingSettings,
+    select: SelectionSettings,
+    federate: FederationSettings,
+) -> list[Unit]:
+    """One unit per paradigm and seed; all its cohorts share stacks."""
+    check_cohort_sizes(select, read_fleet(fleet))
+    return [
+        Unit(
+            unit_name(paradigm, seed),
+            partial(train_federated, fleet, local / unit_name(paradigm, seed), paradigm, seed, training, select, federate),
+        )
+        for paradigm in paradigms
+        for seed in seeds
+    ]
+
+
+def federated_stage(params: Mapping[str, Any], fleet: Path, local: Path, out: Path, work: Path) -> None:
+    """Choose the cohorts and train their global models, and the centralised one."""
+    training, select = training_settings(params), section(params, "select", SelectionSettings)
+    federate = section(params, "federate", FederationSettings)
+    paradigms, seeds = paradigms_of(params), seeds_of(params)
+    units = federated_units(fleet, local, paradigms, seeds, training, select, federate)
+    run_stage(
+        f"federate {read_fleet(fleet).name}", units, out, work,
+        stage_key(local), paradigms, seeds, training, select, federate,
+    )  # fmt: skip
+
+
+def choose_cohorts(ranking: pd.DataFrame, select: SelectionSettings, seed: int) -> list[Cohort]:
+    """Every policy, number of participants and draw."""
+    candidates = Candidates(ranking["f1"].to_numpy(np.float64), ranking["loss"].to_numpy(np.float64))
+    if select.rank_by == "validation_loss":
+        candidates = Candidates(np.full(len(ranking), np.nan), candidates.loss)
+    return [
+        Cohort(
+            policy,
+            n,
+            draw,
+            tuple(int(node) for node in SELECTION_POLICIES[policy](candidates, n, generator(seed, policy, n, draw))),
+        )
+        for policy in select.policies
+        for n in select.n_participants
+        for draw in select.draws(policy)
+    ]
+
+
+def train_federated(
+    fleet: Path,
+    local: Path,
+    paradigm: str,
+    seed: int,
+    training: TrainingSettings,
+    select: SelectionSettings,
+    federate: FederationSettings,
+    folder: Path,
+    report: UnitReport,
+) -> None:
+    """Train the global model of every cohort, and the centralised one on all rows with as many steps."""
+    task = Task.open(fleet, paradigm, seed, training)
+    cohorts = choose_cohorts(read_ranking(local), select, seed)
+    global_states, records = [], []
+    for number, group in enumerate(_stacks(cohorts)):
+        result = _train_group(task, group, federate, folder, f"federated-{number}", report)
+        starts = np.cumsum([0, *(len(cohort.participants) for cohort in group)])[:-1]
+        global_states.append(take(result.network, starts.tolist()))  # all clients of a cohort hold the aggregate
+        records.extend(_rounds(task, group, result, federate))
+    (folder / COHORTS_FILE).write_text(json.dumps([vars(cohort) for cohort in cohorts], indent=0) + "\n")
+    save_file(join(global_states), folder / GLOBAL_FILE)
+    pd.DataFrame(records).to_csv(folder / ROUNDS_FILE, index=False, float_format="%.9g")
+    save_file(_train_centralised(task, federate, folder, report).network, folder / CENTRALISED_FILE)
+
+
+def read_cohorts(folder: Path) -> list[Cohort]:
+    """The cohorts of a unit, in the order of their global models."""
+    return [
+        Cohort(one["policy"], one["n_participants"], one["draw"], tuple(one["participants"]))
+        for one in json.loads((folder / COHORTS_FILE).read_text())
+    ]
+
+
+def read_global(folder: Path) -> StackedState:
+    """The global models of a unit, one per cohort."""
+    return load_file(folder / GLOBAL_FILE)
+
+
+def read_centralised(folder: Path) -> StackedState:
+    """The model trained on the pool of all rows, a stack of one."""
+    return load_file(folder / CENTRALISED_FILE)
+
+
+def _stacks(cohorts: list[Cohort]) -> Iterator[list[Cohort]]:
+    """Cohorts that train in one stack: as many as fit."""
+    group: list[Cohort] = []
+    for cohort in cohorts:
+        if group and sum(len(c.participants) for c in group) + len(cohort.participants) > MAX_STACK:
+            yield group
+            group = []
+        group.append(cohort)
+    if group:
+        yield group
+
+
+def _train_group(
+    task: Task, group: list[Cohort], federate: FederationSettings, folder: Path, name: str, report: UnitReport
+) -> FitState:
+    clients = [node for cohort in group for node in cohort.participants]
+    ends = np.cumsum([len(cohort.participants) for cohort in group])
+    positions = [list(range(end - len(cohort.participants), end)) for cohort, end in zip(group, ends, strict=True)]
+    n_rows = torch.tensor([len(task.train[node].rows) for node in clients], dtype=torch.float64)
+    weights = torch.ones_like(n_rows) if federate.weighting == "uniform" else n_rows
+
+    def build(network, stack, order):  # type: ignore[no-untyped-def]
+        at = {model: position for position, model in enumerate(order)}
+        return FederatedTraining(
+            network, stack, task.objective, task.settings.optimizer, task.settings.training,
+            cohorts=[[at[model] for model in cohort] for cohort in positions],
+            weights=weights[order],
+            end_round=partial(aggregate_cohorts, aggregator=AGGREGATORS[federate.aggregator]),
+            n_local_epochs=federate.n_local_epochs,
+            client_state=federate.client_state,
+        )  # fmt: skip
+
+    start = FitState(repeat(task.initial_state(), len(clients)))
+    return task.fit(build, start, task.stack_rows(clients, "client"), federate.n_epochs, folder, name, report)
+
+
+def _rounds(task: Task, group: list[Cohort], result: FitState, federate: FederationSettings) -> Iterator[dict[str, object]]:
+    """Per round and cohort: the clients' mean loss (weighted as the average is), and clients left out."""
+    first = 0
+    losses = result.losses.double().unflatten(0, (federate.n_rounds, federate.n_local_epochs)).mean(dim=1)  # (R, K)
+    for number, cohort in enumerate(group):
+        mine = slice(first, first + len(cohort.participants))
+        first = mine.stop
+        n_rows = torch.tensor([len(task.train[node].rows) for node in cohort.participants], dtype=torch.float64)
+        share = (torch.ones_like(n_rows) if federate.weighting == "uniform" else n_rows) / n_rows.sum()
+        share = share / share.sum()
+        for round_ in range(federate.n_rounds):
+            yield {
+                "paradigm": task.paradigm.name,
+                "seed": task.seed,
+                "policy": cohort.policy,
+                "n_participants": cohort.n_participants,
+                "draw": cohort.draw,
+                "round": round_ + 1,
+                "train_loss": float(losses[round_, mine] @ share),
+                "n_clients_left_out": int(result.excluded[round_, number]),
+            }
+
+
+def _train_centralised(task: Task, federate: FederationSettings, folder: Path, report: UnitReport) -> FitState:
+    """The oracle that moves raw rows: one model on the pool of all nodes, with the steps of the busiest participant."""
+    everyone = range(task.n_nodes)
+    steps = max(task.steps_per_epoch(node) for node in everyone)
+    pool = [task.train[node] for node in everyone]
+    rows = StackRows.of(
+        task.x,
+        [np.concatenate([of_node.rows for of_node in pool])],
+        [np.concatenate([of_node.label for of_node in pool])],
+        [np.concatenate([of_node.weight for of_node in pool])],
+        [derive_seed(task.seed, "pool", task.paradigm.name)],
+    )
+    batches = BatchSettings(task.settings.training.batch_size, steps)
+
+    def build(network, stack, order):  # type: ignore[no-untyped-def]
+        return LocalTraining(network, stack, task.objective, task.settings.optimizer, batches)
+
+    return task.fit(build, FitState(task.initial_state()), rows, federate.n_epochs, folder, "centralised", report)

@@ -1,0 +1,144 @@
+"""Local training of every node, long and short, and the ranking that participants are chosen by (paper, section 3.1)."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.torch import load_file, save_file
+
+from ftl.config import section
+from ftl.data.fleet import read_fleet
+from ftl.detection.settings import DetectionSettings
+from ftl.evaluation.confusion import confusion
+from ftl.experiment.scored import ScoredNode, ScoredWriter
+from ftl.experiment.scoring import Judge, NodeScores
+from ftl.experiment.seeds import seeds_of
+from ftl.experiment.settings import LocalSettings, TrainingSettings, TransferSettings, paradigms_of, training_settings
+from ftl.experiment.task import Task, shared_out
+from ftl.experiment.units import Unit, UnitReport, run_stage
+from ftl.federation.settings import FederationSettings, SelectionSettings
+from ftl.learning.fit import FitState
+from ftl.learning.training import LocalTraining
+from ftl.models.state import StackedState, repeat
+
+RANKING_FILE, LOCAL_FILE, LOCAL_LONG_FILE = "ranking.csv", "local.safetensors", "local_long.safetensors"
+
+
+def unit_name(paradigm: str, seed: int) -> str:
+    return f"{paradigm}-seed{seed}"
+
+
+def local_units(
+    fleet: Path,
+    paradigms: tuple[str, ...],
+    seeds: tuple[int, ...],
+    training: TrainingSettings,
+    local: LocalSettings,
+    long_epochs: int,
+    rank_by: str,
+    detection: DetectionSettings,
+) -> list[Unit]:
+    """One unit per paradigm and seed."""
+    return [
+        Unit(
+            unit_name(paradigm, seed),
+            partial(train_local, fleet, paradigm, seed, training, local, long_epochs, rank_by, detection),
+        )
+        for paradigm in paradigms
+        for seed in seeds
+    ]
+
+
+def local_stage(params: Mapping[str, Any], fleet: Path, out: Path, work: Path) -> None:
+    """Train every node on its own, long and short, and rank the nodes."""
+    training, local, detection = training_settings(params), section(params, "local", LocalSettings), section(params, "detection", DetectionSettings)
+    federate, transfer = section(params, "federate", FederationSettings), section(params, "transfer", TransferSettings)
+    long_epochs = federate.n_epochs + transfer.n_epochs
+    opened = read_fleet(fleet)
+    rank_by = section(params, "select", SelectionSettings).ranking_of(opened.protocol)
+    paradigms, seeds = paradigms_of(params), seeds_of(params)
+    units = local_units(fleet, paradigms, seeds, training, local, long_epochs, rank_by, detection)
+    run_stage(
+        f"local {opened.name}", units, out, work,
+        opened.fingerprint, paradigms, seeds, training, local, long_epochs, rank_by, detection,
+    )  # fmt: skip
+
+
+def train_local(
+    fleet: Path,
+    paradigm: str,
+    seed: int,
+    training: TrainingSettings,
+    local: LocalSettings,
+    long_epochs: int,
+    rank_by: str,
+    detection: DetectionSettings,
+    folder: Path,
+    report: UnitReport,
+) -> None:
+    """Train every node's own model, and go on to ``local_long``: as many gradient steps as federated training and fine-tuning take.
+
+    Writes the two stacked states, the ranking, and the scores of the arms ``untrained``, ``local`` and ``local_long``.
+    """
+    task = Task.open(fleet, paradigm, seed, training)
+    nodes = list(range(task.n_nodes))
+    rows = task.stack_rows(nodes, "local")
+
+    def build(network, stack, order):  # type: ignore[no-untyped-def]
+        return LocalTraining(network, stack, task.objective, training.optimizer, training.training)
+
+    start = FitState(repeat(task.initial_state(), len(nodes)))
+    short = task.fit(build, start, rows, local.n_epochs, folder, "local", report)
+    long = short
+    if long_epochs > local.n_epochs:
+        long = task.fit(build, short, rows, long_epochs, folder, "local_long", report)
+    save_file(short.network, folder / LOCAL_FILE)
+    save_file(long.network, folder / LOCAL_LONG_FILE)
+
+    judge = Judge(task.fleet, task.paradigm, task.train, training.model, detection)
+    ranking_rows = task.ranking_rows(rank_by)
+    ranked = list(judge.judge(short.network, nodes, ranking_rows))
+    _ranking(task, ranked, ranking_rows).to_csv(folder / RANKING_FILE, index=False, float_format="%.17g")
+
+    with ScoredWriter(folder) as writer:
+        for arm, state, epochs, seconds in (
+            ("untrained", task.initial_state(), 0, 0.0),
+            ("local", short.network, local.n_epochs, short.seconds),
+            ("local_long", long.network, max(long_epochs, local.n_epochs), long.seconds),
+        ):
+            writer.write(_scored(task, judge, arm, state, epochs, seconds))
+
+
+def read_local(folder: Path) -> StackedState:
+    """The long-trained local models of a unit, one per node."""
+    return load_file(folder / LOCAL_LONG_FILE)
+
+
+def read_ranking(folder: Path) -> pd.DataFrame:
+    """Columns node, f1 (NaN where undefined), loss: one row per node, in the fleet's order."""
+    return pd.read_csv(folder / RANKING_FILE)
+
+
+def _ranking(task: Task, ranked: list[NodeScores], rows: list[np.ndarray]) -> pd.DataFrame:
+    f1 = []
+    for scores, of_node in zip(ranked, rows, strict=True):
+        label = task.fleet.label[of_node]
+        known = label >= 0
+        f1.append(confusion(scores.scores[known] > scores.threshold, label[known]).f1)
+    return pd.DataFrame({"node": range(task.n_nodes), "f1": f1, "loss": [scores.loss for scores in ranked]})
+
+
+def _scored(task: Task, judge: Judge, arm: str, state: StackedState, epochs: int, seconds: float) -> list[ScoredNode]:
+    nodes = list(range(task.n_nodes))
+    steps = [epochs * task.steps_per_epoch(node) for node in nodes]
+    shares = shared_out(seconds, steps) if epochs else [0.0] * len(nodes)
+    return [
+        ScoredNode(
+            task.paradigm.name, task.seed, arm, None, None, None, None, node, scores.threshold, scores.scores,
+            len(task.train[node].rows) if epochs else 0, steps[node], shares[node],
+        )
+        for node, scores in zip(nodes, judge.judge(state, nodes, task.test_rows()), strict=True)
+    ]  # fmt: skip

@@ -1,0 +1,83 @@
+"""Models to scores: every model judges the test rows of a node, calibrated on that node's own training rows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ftl.data.fleet import Fleet
+from ftl.detection.scores import ANOMALY_SCORES
+from ftl.detection.settings import DetectionSettings
+from ftl.detection.smoothing import smooth_train_test
+from ftl.detection.thresholds import threshold_for
+from ftl.errors import UserError
+from ftl.learning.paradigms import NodeRows, Paradigm
+from ftl.models.network import ModelSettings, StackedNetwork, build_network
+from ftl.models.state import StackedState, n_models
+
+
+@dataclass(frozen=True)
+class NodeScores:
+    """A model's scores on a node and the threshold set on the node's own normal training rows."""
+
+    scores: np.ndarray
+    threshold: float
+    loss: float  # mean loss of the rows not labelled anomalous: reconstruction MSE, or squared probability of a classifier
+
+
+class Judge:
+    """Scores models of one paradigm on nodes of one fleet.
+
+    Args:
+        train: Training rows of each node in this paradigm.
+    """
+
+    def __init__(
+        self, fleet: Fleet, paradigm: Paradigm, train: Sequence[NodeRows], model: ModelSettings, detection: DetectionSettings
+    ) -> None:
+        self.fleet, self.paradigm, self.train, self.detection = fleet, paradigm, train, detection
+        self.network: StackedNetwork = build_network(paradigm.network, 1, fleet.x.shape[1], model)
+        self.threshold = threshold_for(fleet.protocol, paradigm.name, detection)
+
+    def judge(self, states: StackedState, nodes: Sequence[int], rows: Sequence[np.ndarray]) -> Iterator[NodeScores]:
+        """Scores of model k on ``rows[k]`` of node ``nodes[k]``; a stack of one model judges every node."""
+        shared = n_models(states) == 1
+        for position, (node, scored) in enumerate(zip(nodes, rows, strict=True)):
+            model = 0 if shared else position
+            self.network.load_state_dict({name: value[model : model + 1] for name, value in states.items()})
+            yield self._judge_node(node, scored)
+
+    def _judge_node(self, node: int, rows: np.ndarray) -> NodeScores:
+        name = self.fleet.node_ids[node]
+        normal = self.train[node].normal
+        x_test = np.asarray(self.fleet.x[rows])
+        output = self._output(x_test, name)
+        assumed_normal = self.fleet.label[rows] != 1
+        if self.paradigm.network == "classifier":
+            scores = output[:, 0].astype(np.float64)
+            loss = float(np.square(scores[assumed_normal]).mean()) if assumed_normal.any() else np.nan
+            train_scores = self._output(np.asarray(self.fleet.x[normal]), name)[:, 0].astype(np.float64)
+        else:
+            residual = x_test - output
+            x_train = np.asarray(self.fleet.x[normal])
+            residual_train = x_train - self._output(x_train, name)
+            score = ANOMALY_SCORES[self.detection.score](residual_train, self.detection.variance_floor)
+            scores, train_scores = score(residual), score(residual_train)
+            loss = float(np.square(residual[assumed_normal], dtype=np.float64).mean()) if assumed_normal.any() else np.nan
+        if self.detection.smoothing_half_life > 0:
+            time = self.fleet.time
+            train_scores, scores = smooth_train_test(
+                train_scores, scores, time[normal], time[rows], self.detection.smoothing_half_life
+            )
+        return NodeScores(scores, self.threshold(train_scores, self.detection), loss)
+
+    def _output(self, x: np.ndarray, node: str) -> np.ndarray:
+        with torch.no_grad():
+            output = self.network(torch.from_numpy(x)[None])[0].numpy()
+        if not np.isfinite(output).all():
+            raise UserError(
+                f"{self.fleet.name}: node {node}: the {self.paradigm.name} model gives values that are not finite: training diverged; "
+                "lower optimizer.learning_rate"
+            )
+        return output

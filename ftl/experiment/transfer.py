@@ -1,0 +1,161 @@
+"""Targets receive a global model and make it their own; each way of doing so is an arm (paper, sections 3.3 and 3.5)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ftl.config import section
+from ftl.data.fleet import read_fleet
+from ftl.detection.settings import DetectionSettings
+from ftl.experiment.federated import Cohort, read_centralised, read_cohorts, read_global
+from ftl.experiment.local import read_local, unit_name
+from ftl.experiment.scored import ScoredNode, ScoredWriter
+from ftl.experiment.scoring import Judge
+from ftl.experiment.seeds import seeds_of
+from ftl.experiment.settings import TrainingSettings, TransferSettings, paradigms_of, training_settings
+from ftl.experiment.task import Task, shared_out
+from ftl.experiment.units import Unit, UnitReport, run_stage, stage_key
+from ftl.learning.fit import FitState
+from ftl.learning.training import FineTuning
+from ftl.models.network import ENCODER
+from ftl.models.state import StackedState, repeat, split_off, take
+from ftl.randomness import generator
+
+MAX_STACK = 64
+
+
+def transfer_units(
+    fleet: Path,
+    local: Path,
+    federated: Path,
+    paradigms: tuple[str, ...],
+    seeds: tuple[int, ...],
+    training: TrainingSettings,
+    transfer: TransferSettings,
+    detection: DetectionSettings,
+) -> list[Unit]:
+    """One unit per paradigm and seed."""
+    return [
+        Unit(
+            unit_name(paradigm, seed),
+            partial(
+                transfer_to_targets, fleet, local / unit_name(paradigm, seed), federated / unit_name(paradigm, seed),
+                paradigm, seed, training, transfer, detection,
+            ),  # fmt: skip
+        )
+        for paradigm in paradigms
+        for seed in seeds
+    ]
+
+
+def transfer_stage(params: Mapping[str, Any], fleet: Path, local: Path, federated: Path, out: Path, work: Path) -> None:
+    """Hand the global models to the targets and score every arm."""
+    training, detection = training_settings(params), section(params, "detection", DetectionSettings)
+    transfer = section(params, "transfer", TransferSettings)
+    paradigms, seeds = paradigms_of(params), seeds_of(params)
+    units = transfer_units(fleet, local, federated, paradigms, seeds, training, transfer, detection)
+    run_stage(
+        f"transfer {read_fleet(fleet).name}", units, out, work,
+        stage_key(local), stage_key(federated), paradigms, seeds, training, transfer, detection,
+    )  # fmt: skip
+
+
+def transfer_to_targets(
+    fleet: Path,
+    local: Path,
+    federated: Path,
+    paradigm: str,
+    seed: int,
+    training: TrainingSettings,
+    transfer: TransferSettings,
+    detection: DetectionSettings,
+    folder: Path,
+    report: UnitReport,
+) -> None:
+    """Score every target of every cohort under every arm; the global model as it is also on the cohort's own participants."""
+    task = Task.open(fleet, paradigm, seed, training)
+    tuner = Tuner(task, transfer, Judge(task.fleet, task.paradigm, task.train, training.model, detection), folder, report)
+    cohorts, models = read_cohorts(federated), read_global(federated)
+    pairs = [(number, node) for number, cohort in enumerate(cohorts) for node in cohort.targets(task.n_nodes)]
+    with ScoredWriter(folder) as writer:
+        if "zero_shot" in transfer.arms:
+            for number, cohort in enumerate(cohorts):
+                model = take(models, [number])
+                for role, nodes in (("target", cohort.targets(task.n_nodes)), ("participant", list(cohort.participants))):
+                    writer.write(tuner.as_it_is("zero_shot", cohort, role, model, nodes))
+        for arm, whole in (("transfer", False), ("full_fine_tune", True)):
+            if arm in transfer.arms:
+                for number, chunk in enumerate(_chunks(pairs)):
+                    received = take(models, [which for which, _ in chunk])
+                    of = [cohorts[which] for which, _ in chunk]
+                    writer.write(tuner.tuned(arm, of, received, [node for _, node in chunk], whole, f"{arm}-{number}"))
+        if "single_source" in transfer.arms:
+            source = int(generator(seed, "single source").integers(task.n_nodes))
+            targets = [node for node in range(task.n_nodes) if node != source]
+            if targets:
+                received = repeat(take(read_local(local), [source]), len(targets))
+                writer.write(tuner.tuned("single_source", [None] * len(targets), received, targets, False, "single_source"))
+        if "centralised" in transfer.arms:
+            everyone = list(range(task.n_nodes))
+            writer.write(tuner.as_it_is("centralised", None, None, read_centralised(federated), everyone))
+
+
+class Tuner:
+    """Makes and judges the models of a task's targets."""
+
+    def __init__(self, task: Task, transfer: TransferSettings, judge: Judge, folder: Path, report: UnitReport) -> None:
+        self.task, self.transfer, self.judge, self.folder, self.report = task, transfer, judge, folder, report
+        self.test_rows = task.test_rows()
+
+    def as_it_is(
+        self, arm: str, cohort: Cohort | None, role: str | None, model: StackedState, nodes: Sequence[int]
+    ) -> Iterator[ScoredNode]:
+        """One model on several nodes, nothing trained there."""
+        judged = self.judge.judge(model, nodes, [self.test_rows[node] for node in nodes])
+        for node, scores in zip(nodes, judged, strict=True):
+            yield self._scored(arm, cohort, role, node, scores.threshold, scores.scores, 0, 0, 0.0)
+
+    def tuned(
+        self,
+        arm: str,
+        cohorts: Sequence[Cohort | None],
+        received: StackedState,
+        nodes: Sequence[int],
+        whole: bool,
+        name: str,
+    ) -> Iterator[ScoredNode]:
+        """Each node fine-tunes the model that it received: the decoder alone, or (``whole``) all of it."""
+        task = self.task
+        if not whole and self.transfer.decoder_init == "reinitialise":
+            encoder, _ = split_off(received, lambda parameter: parameter.startswith(ENCODER))
+            _, decoder = split_off(task.initial_state(), lambda parameter: parameter.startswith(ENCODER))
+            received = encoder | repeat(decoder, len(nodes))
+
+        def build(network, stack, order):  # type: ignore[no-untyped-def]
+            return FineTuning(
+                network, stack, task.objective, task.settings.optimizer, task.settings.training, frozen_encoder=not whole
+            )
+
+        rows = task.stack_rows(nodes, "fine-tuning")
+        result = task.fit(build, FitState(received), rows, self.transfer.n_epochs, self.folder, name, self.report)
+        steps = [self.transfer.n_epochs * task.steps_per_epoch(node) for node in nodes]
+        seconds = shared_out(result.seconds, steps)
+        judged = self.judge.judge(result.network, nodes, [self.test_rows[node] for node in nodes])
+        for k, (node, scores) in enumerate(zip(nodes, judged, strict=True)):
+            role = None if cohorts[k] is None else "target"
+            n_rows = len(task.train[node].rows)
+            yield self._scored(arm, cohorts[k], role, node, scores.threshold, scores.scores, n_rows, steps[k], seconds[k])
+
+    def _scored(
+        self, arm: str, cohort: Cohort | None, role: str | None, node: int, threshold: float, scores, n_rows: int, n_steps: int, seconds: float
+    ) -> ScoredNode:  # type: ignore[no-untyped-def]
+        policy, n, draw = (None, None, None) if cohort is None else (cohort.policy, cohort.n_participants, cohort.draw)
+        return ScoredNode(
+            self.task.paradigm.name, self.task.seed, arm, policy, n, draw, role, node, threshold, scores, n_rows, n_steps, seconds
+        )
+
+
+def _chunks(pairs: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    for first in range(0, len(pairs), MAX_STACK):
+        yield pairs[first : first + MAX_STACK]

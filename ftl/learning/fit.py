@@ -1,0 +1,201 @@
+"""One ordinary ``lightning.Trainer`` fit for a whole stack, which can be interrupted after any epoch and goes on to the same bits."""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ftl.learning.batches import BatchSettings, StackRows
+from ftl.learning.training import FederatedTraining, FineTuning, LocalTraining
+from ftl.models.network import ModelSettings, NetworkKind, StackedNetwork, build_network
+from ftl.models.state import StackedState
+
+EpochReport = Callable[[int, int], None]
+"""(epochs made, epochs in all): where a progress bar hooks in."""
+
+Builder = Callable[[StackedNetwork, StackRows, list[int]], LocalTraining]
+"""(network, rows, order) -> module; order[i] is the caller's number of the model at position i of the stack."""
+
+
+@dataclass
+class FitState:
+    """How far a fit is. Dim 0 of every tensor but ``losses`` and ``excluded`` counts models.
+
+    Attributes:
+        network: Stacked parameters.
+        optimizer: Moments and step counts by flat name; empty where none are kept.
+        epoch: Epochs made.
+        losses: Mean loss of each epoch and model, shape (epochs, K).
+        excluded: Clients left out of each round's aggregate, shape (rounds, cohorts); federated fits only.
+        seconds: CPU seconds spent in training, summed over interrupted attempts that were saved.
+    """
+
+    network: StackedState
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+    epoch: int = 0
+    losses: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    excluded: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
+    seconds: float = 0.0
+
+
+def prepare_process() -> None:
+    """Settings of every process that trains: one OpenMP thread (more make small products slower), no denormal numbers, quiet Lightning."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*non-writable.*")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def fit_fleet(
+    build: Builder,
+    start: FitState,
+    rows: StackRows,
+    n_epochs: int,
+    kind: NetworkKind,
+    model: ModelSettings,
+    batches: BatchSettings,
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 10.0,
+    report: EpochReport | None = None,
+) -> FitState:
+    """Train a stack until ``n_epochs`` epochs have been made, counting those of ``start``.
+
+    Models are sorted by length for training and come back in the caller's order.
+
+    Args:
+        checkpoint: Where the fit's state is kept while it runs. If the file is there, the fit goes on from it; the caller removes it.
+        checkpoint_seconds: How often it is written, at the end of an epoch.
+    """
+    prepare_process()
+    if checkpoint is not None and checkpoint.exists():
+        start = read_fit_state(checkpoint) or start
+    if start.epoch >= n_epochs:
+        return start
+    steps = [batches.n_steps(n) for n in rows.n_rows()]
+    order = sorted(range(rows.n_models), key=lambda model: -steps[model])
+    inverse = torch.argsort(torch.tensor(order))
+    stack = rows.reordered(order)
+
+    network = build_network(kind, rows.n_models, rows.x.shape[1], model).to(rows.x.dtype)
+    network.load_state_dict(_ordered(start.network, torch.tensor(order)))
+    module = build(network, stack, order)
+    module.first_epoch = start.epoch
+    module.optimizer_state = _ordered(start.optimizer, torch.tensor(order))
+    if isinstance(module, FineTuning) and module.frozen_encoder:
+        module.rows = module.loader.rows = with_codes(stack, network)
+
+    began = time.process_time()
+
+    def state_now() -> FitState:
+        losses = torch.stack(module.losses).index_select(1, inverse) if module.losses else torch.zeros(0, rows.n_models)
+        optimizer = {name: value.cpu() for name, value in module.fleet_optimizer.take_state().items()}
+        excluded = torch.tensor(module.excluded, dtype=torch.long) if isinstance(module, FederatedTraining) else start.excluded
+        return FitState(
+            _ordered({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, inverse),
+            _ordered(optimizer, inverse),
+            start.epoch + len(module.losses),
+            torch.cat([start.losses, losses]) if start.losses.numel() else losses,
+            torch.cat([start.excluded, excluded]) if start.excluded.numel() and excluded is not start.excluded else excluded,
+            start.seconds + time.process_time() - began,
+        )
+
+    callbacks: list[Callback] = []
+    if report is not None:
+        callbacks.append(_Report(report, start.epoch, n_epochs))
+    if checkpoint is not None:
+        callbacks.append(_Checkpoint(checkpoint, checkpoint_seconds, state_now))
+    trainer = L.Trainer(
+        max_epochs=n_epochs - start.epoch,
+        accelerator="auto",
+        devices=1,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module)
+    return state_now()
+
+
+def with_codes(rows: StackRows, network: StackedNetwork) -> StackRows:
+    """The rows with the frozen encoder's output of each: it is a constant, so it is computed once."""
+    codes = []
+    with torch.no_grad():
+        for model in range(rows.n_models):
+            h = rows.x.index_select(0, rows.rows[rows.entries(model)])
+            for layer in network.encoder:
+                h = torch.relu(torch.addmm(layer.bias[model], h, layer.weight[model]))
+            codes.append(h)
+    return StackRows(rows.x, rows.rows, rows.label, rows.weight, rows.start, rows.seeds, torch.cat(codes))
+
+
+def write_fit_state(path: Path, state: FitState) -> None:
+    """Write a fit's state as safetensors, whole or not at all."""
+    tensors = {f"network.{name}": value.contiguous() for name, value in state.network.items()}
+    tensors |= {f"optimizer.{name}": value.contiguous() for name, value in state.optimizer.items()}
+    tensors |= {"losses": state.losses.contiguous(), "excluded": state.excluded.contiguous()}
+    tensors["epoch"] = torch.tensor(state.epoch)
+    tensors["seconds"] = torch.tensor(state.seconds, dtype=torch.float64)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(path.name + ".half")
+    save_file(tensors, half)
+    os.replace(half, path)
+
+
+def read_fit_state(path: Path) -> FitState | None:
+    """The state in the file, or None where the file is not whole."""
+    try:
+        tensors = load_file(path)
+        return FitState(
+            {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")},
+            {name.removeprefix("optimizer."): value for name, value in tensors.items() if name.startswith("optimizer.")},
+            int(tensors["epoch"]),
+            tensors["losses"],
+            tensors["excluded"],
+            float(tensors["seconds"]),
+        )
+    except (SafetensorError, OSError, KeyError):
+        return None
+
+
+def _ordered(state: dict[str, Tensor], order: Tensor) -> dict[str, Tensor]:
+    return {name: value.index_select(0, order) if value.dim() else value for name, value in state.items()}
+
+
+class _Report(Callback):
+    def __init__(self, report: EpochReport, first_epoch: int, n_epochs: int) -> None:
+        self.report, self.first_epoch, self.n_epochs = report, first_epoch, n_epochs
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.report(self.first_epoch + trainer.current_epoch + 1, self.n_epochs)
+
+
+class _Checkpoint(Callback):
+    """Writes the fit's state at the end of an epoch, at most every few seconds.
+
+    Lightning calls a callback's hook before the module's own, where a federated round is averaged; so the state is taken at the start
+    of the next epoch, when the round is complete.
+    """
+
+    def __init__(self, path: Path, seconds: float, state: Callable[[], FitState]) -> None:
+        self.path, self.seconds, self.state = path, seconds, state
+        self.written = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.current_epoch > 0 and time.monotonic() - self.written >= self.seconds:
+            write_fit_state(self.path, self.state())
+            self.written = time.monotonic()

@@ -1,0 +1,40 @@
+"""Stage evaluate: scores of all datasets to the results table, the summary, the metrics and the report."""
+
+import json
+from pathlib import Path
+
+from ftl.config import Params
+from ftl.data.fleet import read_fleet
+from ftl.evaluation.headline import headline, verdict_sentences
+from ftl.evaluation.results import merge_results, write_results
+from ftl.evaluation.summary import write_summary
+from ftl.experiment.evaluate import evaluate_fleet, summarise_results
+from ftl.experiment.rounds import read_rounds
+from ftl.reporting.report import write_report
+from pipelines.stage import run
+
+
+def main(params: Params, artifacts: str) -> None:
+    at = Path(artifacts)
+    datasets = list(params["datasets"])
+    fleets = {name: read_fleet(at / "fleets" / name) for name in datasets}
+    results = merge_results(
+        [
+            evaluate_fleet(fleets[name], [at / stage / name for stage in ("baselines", "local", "transfer")])
+            for name in datasets
+        ]
+    )
+    summary = summarise_results(results, fleets)
+    rounds = read_rounds({name: at / "federated" / name for name in datasets})
+    sentences = verdict_sentences(summary)
+    write_results(results, at / "results.parquet")
+    write_summary(summary, at / "summary.csv")
+    rounds.to_csv(at / "rounds.csv", index=False)
+    (at / "metrics.json").write_text(json.dumps(headline(summary), indent=1) + "\n")
+    reports = {name: fleet.report for name, fleet in fleets.items()}
+    write_report(at / "report", summary, results, rounds, reports, sentences, params)
+    print("\n".join(sentences))
+
+
+if __name__ == "__main__":
+    run(main)

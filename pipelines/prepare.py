@@ -1,0 +1,18 @@
+"""Stage prepare: a source of telemetry to a prepared fleet."""
+
+from pathlib import Path
+
+from ftl.config import Params, dataset_spec, protocol_of, section
+from ftl.data.prepare import PrepareSettings, describe_report, prepare_fleet
+from ftl.data.sources import open_source
+from pipelines.stage import run
+
+
+def main(params: Params, dataset: str, out: str) -> None:
+    source = open_source(dataset, dataset_spec(params, dataset))
+    fleet = prepare_fleet(source, section(params, "prepare", PrepareSettings), protocol_of(params), Path(out))
+    print("\n".join(describe_report(fleet.report)))
+
+
+if __name__ == "__main__":
+    run(main)

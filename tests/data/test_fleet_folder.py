@@ -1,0 +1,354 @@
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ftl.data.fleet_folder import FleetFolder
+from ftl.data.sources import open_source
+from ftl.errors import ConfigError, TelemetryError
+
+WriteNode = Callable[..., Path]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "fleet"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def node(folder: Path) -> WriteNode:
+    """Writes a node table of 6 steps with features a and b; keyword arguments add or replace columns (None removes)."""
+
+    def write(file: str = "n1.parquet", **columns: Any) -> Path:
+        content = {"step": np.arange(6), "a": np.linspace(0, 1, 6), "b": np.linspace(5, 6, 6), **columns}
+        table = pd.DataFrame({name: column for name, column in content.items() if column is not None})
+        path = folder / file
+        table.to_parquet(path, index=False) if file.endswith("parquet") else table.to_csv(path, index=False)
+        return path
+
+    return write
+
+
+def describe(folder: Path, **content: Any) -> None:
+    (folder / "fleet.yaml").write_text(json.dumps(content))  # JSON is YAML
+
+
+@pytest.mark.parametrize("file", ["n1.parquet", "n1.csv", "n1.csv.gz"])
+def test_parquet_and_csv_give_the_same_table(folder: Path, node: WriteNode, file: str) -> None:
+    node(file, label=[0, 0, 1, 1, None, 0], split=["train"] * 4 + ["test"] * 2, on=[True, False] * 3)
+    table = FleetFolder(folder).read_node("n1")
+    assert table.features == ("a", "b", "on")
+    np.testing.assert_array_equal(table.time, np.arange(6))
+    np.testing.assert_allclose(table.values[:, 1], np.linspace(5, 6, 6), rtol=1e-6)
+    np.testing.assert_array_equal(table.values[:, 2], [1, 0] * 3)
+    np.testing.assert_array_equal(table.label, [0, 0, 1, 1, -1, 0])
+    np.testing.assert_array_equal(table.split, [0, 0, 0, 0, 1, 1])
+    assert (table.time.dtype, table.values.dtype, table.label.dtype) == (np.int64, np.float32, np.int8)
+    assert table.treatments == {"columns of true and false read as 1 and 0": 1}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.date_range("2020-03-09 12:00", periods=6, freq="15min", tz="UTC"),
+        pd.date_range("2020-03-09 12:00", periods=6, freq="15min"),
+        pd.date_range("2020-03-09 13:00", periods=6, freq="15min", tz="Europe/Rome"),
+        pd.date_range("2020-03-09 12:00", periods=6, freq="15min", tz="UTC").astype("datetime64[ms, UTC]"),
+        pd.date_range("2020-03-09 12:00:00.7", periods=6, freq="15min"),
+        [f"2020-03-09T{12 + quarter // 4}:{quarter % 4 * 15:02}:00+00:00" for quarter in range(6)],
+        [f"2020-03-09 {13 + quarter // 4}:{quarter % 4 * 15:02}:00+01:00" for quarter in range(6)],
+    ],
+    ids=["utc", "naive is utc", "zone", "milliseconds", "fraction", "iso text", "iso text with zone"],
+)
+@pytest.mark.parametrize("file", ["n1.parquet", "n1.csv"])
+def test_dates_become_epoch_seconds_utc(folder: Path, node: WriteNode, file: str, column: Any) -> None:
+    node(file, step=None, timestamp=column)
+    source = FleetFolder(folder)
+    assert source.time_unit == "seconds"
+    np.testing.assert_array_equal(source.read_node("n1").time, 1583755200 + 900 * np.arange(6))
+
+
+def test_nodes_come_in_natural_order(folder: Path, node: WriteNode) -> None:
+    for name in ("omi-10.csv", "omi-2.parquet", "omi-1.csv.gz"):
+        node(name)
+    assert FleetFolder(folder).node_ids() == ["omi-1", "omi-2", "omi-10"]
+
+
+def test_other_files_are_named(folder: Path, node: WriteNode) -> None:
+    node()
+    (folder / "README.md").write_text("telemetry")
+    (folder / "old").mkdir()
+    assert FleetFolder(folder).notes == ("files that are no node tables: README.md, old",)
+
+
+def test_fleet_yaml_says_what_differs(folder: Path, node: WriteNode) -> None:
+    node(step=None, at=np.arange(6) * 900_000, value=[0, 2, 3, None, 0, 0], host=["r1"] * 6, part=["train", "test"] * 3)
+    describe(
+        folder,
+        name="rack-4",
+        time="at",
+        time_unit="milliseconds",
+        label={"column": "value", "anomalous": [2], "unknown": [3]},
+        split="part",
+        ignore=["host"],
+        window_minutes=15,
+        racks={"n1": "r205"},
+    )
+    source = FleetFolder(folder)
+    table = source.read_node("n1")
+    assert (source.name, source.origin, source.time_unit, source.window_seconds()) == ("rack-4", "real", "seconds", 900)
+    assert (source.rack_of("n1"), source.rack_of("n2")) == ("r205", None)
+    assert table.features == ("a", "b")
+    np.testing.assert_array_equal(table.time, 900 * np.arange(6))
+    np.testing.assert_array_equal(table.label, [0, 1, -1, -1, 0, 0])
+    np.testing.assert_array_equal(table.split, [0, 1] * 3)
+    assert table.treatments == {"column 'host' ignored as fleet.yaml says": 1}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["value", "New_label", "new_label", "state", "nagiosdrained", "node", "rack_id", "__index_level_0__", "Unnamed: 0"],
+)
+def test_a_column_that_could_be_a_label_is_no_feature(folder: Path, node: WriteNode, name: str) -> None:
+    node(**{name: np.arange(6)})
+    table = FleetFolder(folder).read_node("n1")
+    assert table.features == ("a", "b")
+    assert table.treatments == {f"column '{name}' ignored: it could be a label, a time or an index": 1}
+
+
+def test_labels_given_as_text_can_be_mapped(folder: Path, node: WriteNode) -> None:
+    node("n1.csv", health=["ok", "down", "ok", "", "odd", "ok"])
+    describe(folder, label={"column": "health", "normal": ["ok"], "anomalous": ["down"], "unknown": ["odd"]})
+    np.testing.assert_array_equal(FleetFolder(folder).read_node("n1").label, [0, 1, 0, -1, -1, 0])
+
+
+def test_without_a_label_column_every_label_is_unknown(folder: Path, node: WriteNode) -> None:
+    node()
+    np.testing.assert_array_equal(FleetFolder(folder).read_node("n1").label, [-1] * 6)
+
+
+def test_unordered_time_is_sorted_and_the_first_of_equal_steps_kept(folder: Path, node: WriteNode) -> None:
+    node(step=[0, 2, 1, 3, 3, None], a=[0.0, 20, 10, 30, 31, 99], label=[0, 0, 0, 1, 0, 0])
+    table = FleetFolder(folder).read_node("n1")
+    np.testing.assert_array_equal(table.time, [0, 1, 2, 3])
+    np.testing.assert_array_equal(table.values[:, 0], [0, 10, 20, 30])
+    np.testing.assert_array_equal(table.label, [0, 0, 0, 1])
+    assert table.treatments == {
+        "rows without a time dropped": 1,
+        "rows out of time order sorted": 1,
+        "duplicate time steps dropped": 1,
+    }
+
+
+def test_infinite_values_become_missing_and_are_counted(folder: Path, node: WriteNode) -> None:
+    node(a=[0.0, np.inf, -np.inf, 1e300, np.nan, 1])
+    table = FleetFolder(folder).read_node("n1")
+    np.testing.assert_array_equal(np.isnan(table.values[:, 0]), [False, True, True, True, True, False])
+    assert table.treatments == {"infinite values set to missing": 3}
+
+
+def test_text_that_is_all_numbers_is_read_and_counted(folder: Path, node: WriteNode) -> None:
+    node(a=["1", " 2.5", "", None, "nan", "-3e1"])
+    table = FleetFolder(folder).read_node("n1")
+    np.testing.assert_array_equal(table.values[:, 0], np.array([1, 2.5, np.nan, np.nan, np.nan, -30], np.float32))
+    assert table.treatments == {"columns of text read as numbers": 1}
+
+
+def test_a_table_without_rows_gives_a_node_without_rows(folder: Path, node: WriteNode) -> None:
+    node("n1.parquet")
+    pd.DataFrame({"step": [], "a": []}).to_parquet(folder / "n2.parquet")
+    (folder / "n3.csv").write_text("step,a\n")
+    (folder / "n4.csv").write_text("")
+    source = FleetFolder(folder)
+    assert [len(source.read_node(name).time) for name in source.node_ids()] == [6, 0, 0, 0]
+
+
+def test_fingerprint_follows_the_content(folder: Path, node: WriteNode) -> None:
+    node()
+    before = FleetFolder(folder).fingerprint()
+    assert FleetFolder(folder).fingerprint() == before
+    describe(folder, window_minutes=5)
+    described = FleetFolder(folder).fingerprint()
+    node(a=np.ones(6))
+    assert len({before, described, FleetFolder(folder).fingerprint()}) == 3
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TelemetryError, match="nowhere: no such folder"):
+        FleetFolder(tmp_path / "nowhere")
+
+
+def test_a_file_is_no_folder(node: WriteNode) -> None:
+    with pytest.raises(TelemetryError, match="n1.parquet: is a file; give the folder"):
+        FleetFolder(node())
+
+
+def test_an_empty_folder_is_named(folder: Path) -> None:
+    with pytest.raises(TelemetryError, match="fleet: no node table .*, nothing in it"):
+        FleetFolder(folder)
+
+
+def test_a_folder_without_tables_says_what_it_holds(folder: Path) -> None:
+    (folder / "notes.txt").write_text("")
+    with pytest.raises(TelemetryError, match=r"no node table .*only 'notes.txt' in it"):
+        FleetFolder(folder)
+
+
+def test_a_folder_whose_tables_are_all_empty_is_refused(folder: Path) -> None:
+    (folder / "n1.csv").write_text("step,a\n")
+    with pytest.raises(TelemetryError, match="none of the 1 node tables has a row"):
+        FleetFolder(folder)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_parquet_file_is_named(folder: Path, node: WriteNode, share: float) -> None:
+    node("n1.parquet")
+    path = node("n2.parquet")
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(TelemetryError, match=r"n2.parquet: node n2: cannot be read .*copy it again"):
+        FleetFolder(folder).read_node("n2")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("n1.csv", b"step,a,b\n0,1,2\n1,1\n"),
+        ("n1.csv", b"step,a\n0,1\n1,1,7\n"),
+        ("n1.csv.gz", gzip.compress(b"step,a\n0,1\n1,1\n")[:-9]),
+        ("n1.csv.gz", b"step,a\n0,1\n"),
+        ("n1.parquet", b"step,a\n0,1\n"),
+    ],
+    ids=["line cut short", "line too long", "gzip cut short", "no gzip", "no parquet"],
+)
+def test_a_damaged_file_is_named(folder: Path, file: str, content: bytes) -> None:
+    (folder / file).write_bytes(content)
+    with pytest.raises(TelemetryError, match=f"{file}: node n1: cannot be read"):
+        FleetFolder(folder)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"step": None}, "no time column 'timestamp' or 'step' among 'a', 'b'; .*'time' in fleet.yaml"),
+        ({"a": None, "b": None}, "no numeric feature column among 'step'"),
+        ({"a": None, "b": None, "value": [0] * 6}, "no numeric feature column among 'step', 'value'"),
+        (
+            {"a": ["1", "x7", "2", "3", "4", "5"]},
+            "feature column 'a' holds text, first 'x7' in row 1; add it to 'ignore'",
+        ),
+        ({"a": pd.date_range("2020", periods=6)}, "feature column 'a' holds timestamp.*add it to 'ignore'"),
+        ({"a": [[1]] * 6}, "feature column 'a' holds list.*add it to 'ignore'"),
+        ({"label": [0, 1, 2, 5, 0, 0]}, r"label column 'label' has the values 2, 5; known: 0.0, 1.0.*fleet.yaml"),
+        ({"split": ["train"] * 5 + ["valid"]}, "split column 'split' must hold train or test.*got 'valid'"),
+        ({"split": ["train"] * 5 + [None]}, r"split column 'split' must hold train or test.*got '\(empty\)'"),
+        ({"step": [0, 1, 2, 3, 4, 5.5]}, "time column 'step' must hold whole numbers; row 5 has 5.5"),
+        (
+            {"step": None, "timestamp": ["2020-01-01"] * 5 + ["soon"]},
+            "'timestamp': row 5 has 'soon', which is no ISO date",
+        ),
+        ({"step": None, "timestamp": np.arange(6)}, "time column 'timestamp' holds plain numbers; .*'time_unit'"),
+    ],
+)
+@pytest.mark.parametrize("file", ["n1.parquet", "n1.csv"])
+def test_a_table_that_cannot_be_used_is_explained(
+    folder: Path, node: WriteNode, file: str, columns: dict[str, Any], message: str
+) -> None:
+    if file.endswith("csv") and "holds" in message and "text" not in message and "plain" not in message:
+        columns, message = {"a": ["[1]"] * 6}, "feature column 'a' holds text"
+    node(file, **columns)
+    with pytest.raises(TelemetryError, match=f"{file}: node n1: .*{message}"):
+        FleetFolder(folder).read_node("n1")
+
+
+def test_two_files_of_one_node_are_refused(folder: Path, node: WriteNode) -> None:
+    node("n1.csv")
+    node("n1.parquet")
+    with pytest.raises(TelemetryError, match="two tables of node n1: n1.csv and n1.parquet"):
+        FleetFolder(folder)
+
+
+def test_a_column_that_occurs_twice_is_refused(folder: Path) -> None:
+    (folder / "n1.csv").write_text("step,a,a\n0,1,2\n")
+    with pytest.raises(TelemetryError, match="column 'a' occurs more than once"):
+        FleetFolder(folder)
+
+
+def test_nodes_cannot_mix_steps_and_dates(folder: Path, node: WriteNode) -> None:
+    node("n1.parquet")
+    node("n2.parquet", step=None, timestamp=pd.date_range("2020", periods=6))
+    with pytest.raises(TelemetryError, match="n2.parquet: .*counts seconds, in the first node steps"):
+        FleetFolder(folder).read_node("n2")
+
+
+def test_a_declared_column_must_exist(folder: Path, node: WriteNode) -> None:
+    node()
+    describe(folder, label="value")
+    with pytest.raises(TelemetryError, match="n1.parquet: node n1: no column 'value', which fleet.yaml names"):
+        FleetFolder(folder).read_node("n1")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("window_minute: 5", "unknown key 'window_minute'; known: name, origin"),
+        ("window_minutes: -5", "window_minutes: must be a positive number; got -5"),
+        ("origin: made up", "origin: must be real or simulated; got 'made up'"),
+        ("time_unit: hours", "time_unit: must be one of seconds"),
+        ("ignore: host", "ignore: must be a list"),
+        ("racks: [a]", "racks: must be a mapping"),
+        ("label: {normal: [0]}", "label: must be a column name or"),
+        ("label: {column: label, normal: [0, 1]}", "label: the value 1 stands under anomalous and under another key"),
+        ("- 5", "must be a mapping with keys out of"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_a_wrong_fleet_yaml_is_explained(folder: Path, node: WriteNode, content: str, message: str) -> None:
+    node()
+    (folder / "fleet.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=f"fleet.yaml: .*{message}|fleet.yaml: {message}"):
+        FleetFolder(folder)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"path": "x"}, r"datasets.d1.source: unknown None; known: node_tables, simulated"),
+        ({"source": "csv"}, r"datasets.d1.source: unknown 'csv'"),
+        ({"source": "node_tables", "path": "x", "seed": 1}, r"datasets.d1.seed: unknown key of source node_tables"),
+        ({"source": "node_tables"}, r"datasets.d1.path: missing"),
+        ({"source": "node_tables", "path": 5}, r"datasets.d1.path: must be the path of a folder; got 5"),
+    ],
+)
+def test_a_wrong_source_section_is_explained(spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        open_source("d1", spec)
+
+
+def test_a_source_takes_the_name_of_its_dataset(folder: Path, node: WriteNode) -> None:
+    node()
+    describe(folder, name="other")
+    assert open_source("d1", {"source": "node_tables", "path": str(folder)}).name == "d1"
+
+
+def test_a_published_fleet_reads_as_its_manifest_says(checkout: Path) -> None:
+    asd = checkout.parent / "shared" / "data" / "asd"
+    if not asd.is_dir():
+        pytest.skip("the Application Server Dataset is not beside this checkout")
+    source = FleetFolder(asd)
+    manifest = {entry["node"]: entry for entry in json.loads((asd / "manifest.json").read_text())}
+    assert source.node_ids() == [f"omi-{number}" for number in range(1, 13)]
+    assert source.notes == ("files that are no node tables: README.md, manifest.json",)
+    for node_id in source.node_ids():
+        table = source.read_node(node_id)
+        assert table.split is not None
+        assert table.values.shape[1] == manifest[node_id]["features"]
+        assert (table.split == 0).sum() == manifest[node_id]["train_rows"]
+        assert (table.label[table.split == 1] == 1).sum() == manifest[node_id]["test_anomaly_rows"]
+        assert table.treatments == {}

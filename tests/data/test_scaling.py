@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from ftl.data.scaling import SCALERS, TRANSFORMS, Scaling, fit_scaling, signed_log1p
+
+LOW, HIGH = -4.0, 5.0
+
+
+def fit(nodes: list[np.ndarray], transform: str = "none", scaler: str = "node_minmax") -> Scaling:
+    raw = [np.asarray(rows, np.float32) for rows in nodes]
+    return fit_scaling(lambda node: raw[node], len(raw), transform, scaler, LOW, HIGH)
+
+
+@pytest.fixture
+def nodes() -> list[np.ndarray]:
+    """Three nodes of unlike level: a gauge, a wide counter, a column constant on node 1 and one constant everywhere."""
+    rng = np.random.default_rng(0)
+    raw = [np.column_stack([rng.normal(k, 1, 200), rng.lognormal(9, 2, 200), rng.normal(0, 1, 200)]) for k in range(3)]
+    raw[1][:, 2] = 4.5
+    return [np.column_stack([rows, np.full(200, 7.0)]).astype(np.float32) for rows in raw]
+
+
+def test_node_minmax_puts_each_nodes_train_rows_on_the_unit_interval(nodes: list[np.ndarray]) -> None:
+    scaling = fit(nodes)
+    for node, rows in enumerate(nodes):
+        scaled = scaling(rows, node)[:, ~scaling.muted[node]]
+        np.testing.assert_array_equal(scaled.min(axis=0), 0)
+        np.testing.assert_array_equal(scaled.max(axis=0), 1)
+
+
+def test_fleet_quantile_gives_every_node_the_same_scale(nodes: list[np.ndarray]) -> None:
+    scaling = fit(nodes, scaler="fleet_quantile")
+    low = np.median([np.quantile(rows[:, 0], 0.005) for rows in nodes])
+    high = np.median([np.quantile(rows[:, 0], 0.995) for rows in nodes])
+    np.testing.assert_allclose(scaling.offset[:, 0], low, rtol=1e-5)
+    np.testing.assert_allclose(scaling.scale[:, 0], high - low, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_scaled_values_are_finite_and_clipped(nodes: list[np.ndarray], transform: str, scaler: str) -> None:
+    scaling = fit(nodes, transform, scaler)
+    assert (scaling.scale > 0).all()
+    assert np.isfinite(scaling.scale).all()
+    extreme = np.array([[1e9] * 4, [-1e9] * 4, [0] * 4], np.float32)
+    for node in range(3):
+        scaled = scaling(extreme, node)
+        assert scaled.dtype == np.float32
+        assert scaled.min() >= LOW
+        assert scaled.max() <= HIGH
+        assert not scaled[:, 3].any()  # constant in training, and 0 even where the test rows move
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_a_column_constant_on_a_node_is_muted_there(nodes: list[np.ndarray], scaler: str) -> None:
+    scaling = fit(nodes, scaler=scaler)
+    assert scaling.muted.tolist() == [[False] * 3 + [True], [False] * 2 + [True] * 2, [False] * 3 + [True]]
+    assert scaling.scale[1, 2] == 1
+    assert scaling.offset[1, 2] == 4.5
+
+
+def test_a_column_without_a_range_in_most_of_the_fleet_is_muted_by_the_shared_scale() -> None:
+    silent, alive = np.zeros((50, 1)), np.arange(50.0)[:, None]
+    assert fit([silent, alive, silent], scaler="fleet_quantile").muted.all()
+
+
+def test_auto_takes_the_logarithm_of_wide_features_for_the_whole_fleet(nodes: list[np.ndarray]) -> None:
+    assert fit(nodes, "auto").signed_log.tolist() == [False, True, False, False]
+    nodes[0][:, 1] = nodes[2][:, 1] = 3.0  # wide on one node of three only
+    assert not fit(nodes, "auto").signed_log.any()
+
+
+def test_the_signed_logarithm_is_odd_and_monotone() -> None:
+    values = np.array([-1e6, -1, 0, 1, 1e6], np.float32)
+    np.testing.assert_array_equal(signed_log1p(-values), -signed_log1p(values))
+    assert (np.diff(signed_log1p(values)) > 0).all()
+
+
+def test_scaling_leaves_the_raw_rows_alone(nodes: list[np.ndarray]) -> None:
+    scaling, before = fit(nodes, "signed_log1p"), nodes[0].copy()
+    scaling(nodes[0], 0)
+    np.testing.assert_array_equal(nodes[0], before)

@@ -1,0 +1,36 @@
+import pytest
+
+from ftl.detection import ANOMALY_SCORES, THRESHOLDS, DetectionSettings
+from ftl.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("score", "l7"),
+        ("score", None),
+        ("threshold", "p98"),
+        ("percentile", 0),
+        ("percentile", 100.5),
+        ("percentile", "98"),
+        ("percentile", True),
+        ("fixed_threshold", float("nan")),
+        ("smoothing_half_life", -1),
+        ("smoothing_half_life", float("inf")),
+        ("variance_floor", 0.0),
+        ("variance_floor", None),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_key(key, value):
+    with pytest.raises(ConfigError, match=rf"detection\.{key}: .*{value!r}"):
+        DetectionSettings(**{key: value})
+
+
+def test_every_known_score_and_threshold_can_be_set():
+    for score in ANOMALY_SCORES:
+        for threshold in ("protocol", *THRESHOLDS):
+            assert DetectionSettings(score=score, threshold=threshold).score == score
+
+
+def test_whole_numbers_are_numbers():
+    assert DetectionSettings(percentile=99, smoothing_half_life=3, fixed_threshold=1).percentile == 99
