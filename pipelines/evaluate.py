@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pandas as pd
+
 from ftl.config import Params
 from ftl.data.fleet import read_fleet
 from ftl.evaluation.headline import headline, verdict_sentences
@@ -30,10 +32,18 @@ def main(params: Params, artifacts: str) -> None:
     write_results(results, at / "results.parquet")
     write_summary(summary, at / "summary.csv")
     rounds.to_csv(at / "rounds.csv", index=False)
+    delta_f1_of_transfer(summary).to_csv(at / "delta_f1.csv", index=False)
     (at / "metrics.json").write_text(json.dumps(headline(summary), indent=1) + "\n")
     reports = {name: fleet.report for name, fleet in fleets.items()}
     write_report(at / "report", summary, results, rounds, reports, sentences, params)
     print("\n".join(sentences))
+
+
+def delta_f1_of_transfer(summary: pd.DataFrame) -> pd.DataFrame:
+    """What `dvc plots` draws: a bar for every cell of the arm transfer."""
+    cells = summary[summary["arm"] == "transfer"]
+    names = cells["dataset"] + " " + cells["paradigm"] + " " + cells["policy"] + " N=" + cells["n_participants"].astype(str)
+    return pd.DataFrame({"cell": names, "delta_f1": cells["delta_f1"], "ci_low": cells["ci_low"], "ci_high": cells["ci_high"]})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from ftl.data.alignment import ALIGNMENTS, Alignment, align
 from ftl.data.cleaning import MISSING_POLICIES, MissingCells
 from ftl.data.fleet import GAP, PROTOCOLS, TEST, TRAIN, VALIDATION, Fleet, read_fleet, replacing, write_all_but_x
 from ftl.data.node_table import ANOMALOUS, UNKNOWN, TelemetrySource
-from ftl.data.scaling import SCALERS, TRANSFORMS, Scaling, fit_scaling
+from ftl.data.scaling import CONSTANTS, SCALERS, TRANSFORMS, Scaling, fit_scaling
 from ftl.data.split import SPLITS, NodeRows, SplitSettings, choose_split, find_cut_time, lend_labels
 from ftl.errors import ConfigError, TelemetryError
 
@@ -40,6 +40,7 @@ class PrepareSettings:
     max_missing: float = 0.2  # share of the fleet's training rows above which drop_columns_then_rows gives a column up
     transform: str = "auto"
     scaler: str = "node_minmax"
+    constant: str = "fleet_range"  # columns constant on a node's train rows: measured in the fleet's range, or muted
     clip_low: float = -4.0
     clip_high: float = 5.0
     split: str = "protocol"  # the source's own split where it has one, else what the protocol says
@@ -61,6 +62,7 @@ class PrepareSettings:
             "missing": MISSING_POLICIES,
             "transform": TRANSFORMS,
             "scaler": SCALERS,
+            "constant": CONSTANTS,
             "split": ("protocol", *SPLITS),
         }
         for key, known in choices.items():
@@ -155,6 +157,7 @@ def prepare_fleet(source: TelemetrySource, settings: PrepareSettings, protocol: 
             settings.scaler,
             settings.clip_low,
             settings.clip_high,
+            settings.constant,
         )
         clipped = _scale_in_place(x, scaling, plan, start)
         x.flush()

@@ -50,6 +50,9 @@ SCALERS: dict[str, Scaler] = {
 }
 
 
+CONSTANTS = ("fleet_range", "mute")
+
+
 @dataclass(frozen=True)
 class Scaling:
     """The fitted map from raw telemetry to scaled telemetry, for K nodes and F features."""
@@ -91,6 +94,7 @@ def fit_scaling(
     scaler: str,
     clip_low: float,
     clip_high: float,
+    constant: str = "fleet_range",
 ) -> Scaling:
     """Fit transform and scaler on train rows; what the other rows hold has no influence.
 
@@ -102,10 +106,12 @@ def fit_scaling(
         scaler: A key of SCALERS.
         clip_low: Lowest scaled value.
         clip_high: Highest scaled value.
+        constant: What becomes of a feature that is constant on a node's train rows. ``fleet_range`` measures its later
+            changes in the median range of the nodes where it varies; ``mute`` leaves it 0 in every row.
 
     Returns:
-        The map of all K nodes. A feature that is constant on a node's train rows, or has no range on the scale that
-        the fleet shares, is muted there: offset its lowest train value, scale 1, and 0 in every row.
+        The map of all K nodes. A feature that has no range to be measured in is muted there: offset its lowest train
+        value, scale 1, and 0 in every row.
     """
     lowest_highest = [minimum_and_maximum(train_rows(node)) for node in range(n_nodes)]
     lowest, highest = (np.stack(ends).astype(np.float64) for ends in zip(*lowest_highest, strict=True))
@@ -122,6 +128,14 @@ def fit_scaling(
     if SCALERS[scaler].shared:
         low, high = (np.broadcast_to(np.median(end, axis=0), end.shape) for end in (low, high))
     scale = (high - low).astype(np.float32)
-    muted = (highest == lowest) | ~(scale > 0)
+    if constant == "fleet_range":
+        varying = np.where(scale > 0, scale, np.nan)
+        known = np.isfinite(varying).any(axis=0)
+        usual = np.zeros(scale.shape[1], np.float32)
+        usual[known] = np.nanmedian(varying[:, known], axis=0)
+        scale = np.where(highest == lowest, usual, scale)
+        muted = ~(scale > 0)
+    else:
+        muted = (highest == lowest) | ~(scale > 0)
     offset = np.where(muted, fitted.transformed(lowest), low).astype(np.float32)
     return Scaling(offset, np.where(muted, 1, scale).astype(np.float32), muted, fitted.signed_log, clip_low, clip_high)

@@ -65,7 +65,7 @@ def blocks(nodes: pd.DataFrame, cell: Sequence[str]) -> Iterator[tuple[dict[str,
     number = nodes.groupby(list(cell), dropna=False, sort=True).ngroup().to_numpy()
     starts = np.flatnonzero(np.diff(number, prepend=-1))
     columns = {name: nodes[name].to_numpy() for name in nodes.columns}
-    for start, end in zip(starts, np.append(starts[1:], len(nodes)), strict=True):
+    for start, end in zip(starts, [*starts[1:], len(nodes)], strict=False):  # a table without rows has no cell
         key = {name: nodes[name].iloc[start] for name in cell}
         yield key, {name: values[start:end] for name, values in columns.items()}
 

@@ -73,8 +73,8 @@ def summarise(results: pd.DataFrame, racks: Racks | None = None) -> pd.DataFrame
     p_holm is Holm's correction of p_t; its family is every row of the same protocol that claims a gain, that is all
     arms and baselines but local, where p_t is defined. significant = p_holm < .05; significant_t = p_t < .05 is what
     the paper's asterisk stands for. A verdict says whether the 95 % interval of the difference in F1 leaves out 0, and
-    is null where there is no interval. `degenerate` says why a cell has no test. Rows of the reference itself (local, and
-    local_long in its columns) have difference 0 and no test.
+    is null where there is no interval. `degenerate` says why a cell has no test. Rows of the reference itself (local,
+    and local_long in its columns) have difference 0 and no test.
 
     Args:
         results: Table as of :func:`ftl.evaluation.results.read_results`, in any row order.
@@ -98,7 +98,9 @@ def summarise(results: pd.DataFrame, racks: Racks | None = None) -> pd.DataFrame
     per_run = runs.groupby([*cell, "draw", "seed"], dropna=False).size()
     n_targets = per_run.groupby(cell, dropna=False).max().rename("n_targets").reset_index()
     summary = summary.merge(n_targets, on=cell).merge(_participants(results), on=cell[:-1], how="left")
-    summary = summary.sort_values(cell, na_position="first", kind="stable", ignore_index=True)
+    summary = summary.reindex(columns=SUMMARY_COLUMNS).sort_values(
+        cell, na_position="first", kind="stable", ignore_index=True
+    )
 
     summary["p_holm"] = holm_per_protocol(summary["protocol"], summary["p_t"].to_numpy(dtype=float))
     summary["significant"] = summary["p_holm"] < SIGNIFICANCE_LEVEL

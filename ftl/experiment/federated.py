@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from ftl.config import section
 from ftl.data.fleet import Fleet, read_fleet
 from ftl.errors import ConfigError
-from ftl.experiment.local import read_ranking, unit_name
-from ftl.experiment.rounds import ROUNDS_FILE
+from ftl.experiment.handover import (
+    CENTRALISED_FILE,
+    COHORTS_FILE,
+    GLOBAL_FILE,
+    ROUNDS_FILE,
+    Cohort,
+    read_ranking,
+    unit_name,
+)
 from ftl.experiment.seeds import seeds_of
 from ftl.experiment.settings import TrainingSettings, paradigms_of, training_settings
 from ftl.experiment.task import Task
@@ -27,26 +33,11 @@ from ftl.federation.settings import FederationSettings, SelectionSettings
 from ftl.learning.batches import BatchSettings, StackRows
 from ftl.learning.fit import FitState
 from ftl.learning.training import FederatedTraining, LocalTraining
-from ftl.models.state import StackedState, join, repeat, take
+from ftl.models.state import join, repeat, take
 from ftl.randomness import derive_seed, generator
 
-COHORTS_FILE, GLOBAL_FILE, CENTRALISED_FILE = "cohorts.json", "global.safetensors", "centralised.safetensors"
 MAX_STACK = 64
 """Models trained in one stack; more gain nothing and take memory."""
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """The participants of one federation: positions of nodes in the fleet."""
-
-    policy: str
-    n_participants: int
-    draw: int
-    participants: tuple[int, ...]
-
-    def targets(self, n_nodes: int) -> list[int]:
-        """All other nodes: the policy's own complement."""
-        return [node for node in range(n_nodes) if node not in self.participants]
 
 
 def check_cohort_sizes(select: SelectionSettings, fleet: Fleet) -> None:
@@ -145,24 +136,6 @@ def train_federated(
     save_file(join(global_states), folder / GLOBAL_FILE)
     pd.DataFrame(records).to_csv(folder / ROUNDS_FILE, index=False, float_format="%.9g")
     save_file(_train_centralised(task, federate, folder, report).network, folder / CENTRALISED_FILE)
-
-
-def read_cohorts(folder: Path) -> list[Cohort]:
-    """The cohorts of a unit, in the order of their global models."""
-    return [
-        Cohort(one["policy"], one["n_participants"], one["draw"], tuple(one["participants"]))
-        for one in json.loads((folder / COHORTS_FILE).read_text())
-    ]
-
-
-def read_global(folder: Path) -> StackedState:
-    """The global models of a unit, one per cohort."""
-    return load_file(folder / GLOBAL_FILE)
-
-
-def read_centralised(folder: Path) -> StackedState:
-    """The model trained on the pool of all rows, a stack of one."""
-    return load_file(folder / CENTRALISED_FILE)
 
 
 def _stacks(cohorts: list[Cohort]) -> Iterator[list[Cohort]]:

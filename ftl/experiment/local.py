@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from ftl.config import section
 from ftl.data.fleet import read_fleet
 from ftl.detection.settings import DetectionSettings
 from ftl.evaluation.confusion import confusion
+from ftl.experiment.handover import LOCAL_FILE, LOCAL_LONG_FILE, RANKING_FILE, unit_name
 from ftl.experiment.scored import ScoredNode, ScoredWriter
 from ftl.experiment.scoring import Judge, NodeScores
 from ftl.experiment.seeds import seeds_of
@@ -23,12 +24,6 @@ from ftl.federation.settings import FederationSettings, SelectionSettings
 from ftl.learning.fit import FitState
 from ftl.learning.training import LocalTraining
 from ftl.models.state import StackedState, repeat
-
-RANKING_FILE, LOCAL_FILE, LOCAL_LONG_FILE = "ranking.csv", "local.safetensors", "local_long.safetensors"
-
-
-def unit_name(paradigm: str, seed: int) -> str:
-    return f"{paradigm}-seed{seed}"
 
 
 def local_units(
@@ -98,11 +93,12 @@ def train_local(
     save_file(short.network, folder / LOCAL_FILE)
     save_file(long.network, folder / LOCAL_LONG_FILE)
 
-    judge = Judge(task.fleet, task.paradigm, task.train, training.model, detection)
     ranking_rows = task.ranking_rows(rank_by)
-    ranked = list(judge.judge(short.network, nodes, ranking_rows))
+    ranking_judge = Judge(task.fleet, task.paradigm, task.calibration_rows(False), training.model, detection)
+    ranked = list(ranking_judge.judge(short.network, nodes, ranking_rows))
     _ranking(task, ranked, ranking_rows).to_csv(folder / RANKING_FILE, index=False, float_format="%.17g")
 
+    judge = Judge(task.fleet, task.paradigm, task.calibration_rows(), training.model, detection)
     with ScoredWriter(folder) as writer:
         for arm, state, epochs, seconds in (
             ("untrained", task.initial_state(), 0, 0.0),
@@ -110,16 +106,6 @@ def train_local(
             ("local_long", long.network, max(long_epochs, local.n_epochs), long.seconds),
         ):
             writer.write(_scored(task, judge, arm, state, epochs, seconds))
-
-
-def read_local(folder: Path) -> StackedState:
-    """The long-trained local models of a unit, one per node."""
-    return load_file(folder / LOCAL_LONG_FILE)
-
-
-def read_ranking(folder: Path) -> pd.DataFrame:
-    """Columns node, f1 (NaN where undefined), loss: one row per node, in the fleet's order."""
-    return pd.read_csv(folder / RANKING_FILE)
 
 
 def _ranking(task: Task, ranked: list[NodeScores], rows: list[np.ndarray]) -> pd.DataFrame:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ftl.experiment.handover import ROUNDS_FILE
 from ftl.experiment.units import unit_folders
-
-ROUNDS_FILE = "rounds.csv"
 
 
 def read_rounds(federated: Mapping[str, Path]) -> pd.DataFrame:

@@ -12,14 +12,14 @@ from ftl.detection.settings import DetectionSettings
 from ftl.detection.smoothing import smooth_train_test
 from ftl.detection.thresholds import threshold_for
 from ftl.errors import UserError
-from ftl.learning.paradigms import NodeRows, Paradigm
+from ftl.learning.paradigms import Paradigm
 from ftl.models.network import ModelSettings, StackedNetwork, build_network
 from ftl.models.state import StackedState, n_models
 
 
 @dataclass(frozen=True)
 class NodeScores:
-    """A model's scores on a node and the threshold set on the node's own normal training rows."""
+    """A model's scores on a node and the threshold set on the node's own rows before the test part."""
 
     scores: np.ndarray
     threshold: float
@@ -30,13 +30,19 @@ class Judge:
     """Scores models of one paradigm on nodes of one fleet.
 
     Args:
-        train: Training rows of each node in this paradigm.
+        calibration: Rows of each node, before its test part and not labelled anomalous, on which its residual variance and threshold
+            are set; in time order.
     """
 
     def __init__(
-        self, fleet: Fleet, paradigm: Paradigm, train: Sequence[NodeRows], model: ModelSettings, detection: DetectionSettings
+        self,
+        fleet: Fleet,
+        paradigm: Paradigm,
+        calibration: Sequence[np.ndarray],
+        model: ModelSettings,
+        detection: DetectionSettings,
     ) -> None:
-        self.fleet, self.paradigm, self.train, self.detection = fleet, paradigm, train, detection
+        self.fleet, self.paradigm, self.calibration, self.detection = fleet, paradigm, calibration, detection
         self.network: StackedNetwork = build_network(paradigm.network, 1, fleet.x.shape[1], model)
         self.threshold = threshold_for(fleet.protocol, paradigm.name, detection)
 
@@ -50,7 +56,7 @@ class Judge:
 
     def _judge_node(self, node: int, rows: np.ndarray) -> NodeScores:
         name = self.fleet.node_ids[node]
-        normal = self.train[node].normal
+        normal = self.calibration[node]
         x_test = np.asarray(self.fleet.x[rows])
         output = self._output(x_test, name)
         assumed_normal = self.fleet.label[rows] != 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ftl.data.fleet import TEST, VALIDATION, Fleet, read_fleet
+from ftl.data.fleet import VALIDATION, Fleet, read_fleet
 from ftl.errors import UserError
 from ftl.experiment.settings import TrainingSettings
 from ftl.experiment.units import UnitReport
@@ -72,6 +72,19 @@ class Task:
             return [self.paradigm.test_rows(self.fleet, node) for node in range(self.n_nodes)]
         return [self.fleet.rows(node, VALIDATION) for node in range(self.n_nodes)]
 
+    def calibration_rows(self, with_validation: bool = True) -> list[np.ndarray]:
+        """Rows of each node that thresholds are set on: normal training rows, and the validation slice less its anomalies.
+
+        Ranking on the validation slice itself takes the training rows alone.
+        """
+        if not with_validation:
+            return [of_node.normal for of_node in self.train]
+        rows = []
+        for node, of_node in enumerate(self.train):
+            validation = self.fleet.rows(node, VALIDATION)
+            rows.append(np.sort(np.concatenate([of_node.normal, validation[self.fleet.label[validation] != 1]])))
+        return rows
+
     def test_rows(self) -> list[np.ndarray]:
         return [self.paradigm.test_rows(self.fleet, node) for node in range(self.n_nodes)]
 
@@ -106,10 +119,3 @@ def shared_out(seconds: float, steps: Sequence[int]) -> list[float]:
     """A stack's CPU seconds, shared out over its models by their steps."""
     total = sum(steps)
     return [seconds * n / total for n in steps]
-
-
-def has_anomalies(fleet: Fleet, rows: np.ndarray) -> bool:
-    return bool((fleet.label[rows] == 1).any())
-
-
-__all__ = ["TEST", "Task", "has_anomalies", "shared_out"]

@@ -8,8 +8,7 @@ from typing import Any
 from ftl.config import section
 from ftl.data.fleet import read_fleet
 from ftl.detection.settings import DetectionSettings
-from ftl.experiment.federated import Cohort, read_centralised, read_cohorts, read_global
-from ftl.experiment.local import read_local, unit_name
+from ftl.experiment.handover import Cohort, read_centralised, read_cohorts, read_global, read_local, unit_name
 from ftl.experiment.scored import ScoredNode, ScoredWriter
 from ftl.experiment.scoring import Judge
 from ftl.experiment.seeds import seeds_of
@@ -75,7 +74,7 @@ def transfer_to_targets(
 ) -> None:
     """Score every target of every cohort under every arm; the global model as it is also on the cohort's own participants."""
     task = Task.open(fleet, paradigm, seed, training)
-    tuner = Tuner(task, transfer, Judge(task.fleet, task.paradigm, task.train, training.model, detection), folder, report)
+    tuner = Tuner(task, transfer, Judge(task.fleet, task.paradigm, task.calibration_rows(), training.model, detection), folder, report)
     cohorts, models = read_cohorts(federated), read_global(federated)
     pairs = [(number, node) for number, cohort in enumerate(cohorts) for node in cohort.targets(task.n_nodes)]
     with ScoredWriter(folder) as writer:

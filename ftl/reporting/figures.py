@@ -44,7 +44,8 @@ def draw_figures(
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[tuple[str, str], dict[str, Path]] = {}
     for dataset, protocol in summary[["dataset", "protocol"]].drop_duplicates().itertuples(index=False, name=None):
-        where = f"{dataset} ({origins.get(dataset, 'origin unknown')} telemetry), {protocol} protocol"
+        origin = f"{origins[dataset]} telemetry" if dataset in origins else "telemetry of unknown origin"
+        where = f"{dataset} ({origin}), {protocol} protocol"
         cells = _of(summary, dataset, protocol)
         figures = {
             "delta_f1": delta_f1_bars(cells[cells["arm"] == arm], where, arm),

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from ftl.data.prepare import PART_NAMES, describe_report
@@ -93,18 +95,27 @@ def write_report(
 
 
 def terminal_tables(summary: pd.DataFrame, arm: str = "transfer") -> list[Table]:
-    """The tables of the paper, narrow enough for a terminal, one per dataset, protocol and paradigm."""
-    shown = ["Policy", "N", "Targets", "F1 before", "F1 after", "ΔF1 [95 % CI]", "d", "p (Holm)"]
-    shown += ["ΔF1 vs local_long [95 % CI]"]
+    """The tables of the paper, narrow enough for 80 columns, one per dataset, protocol and paradigm."""
     drawn = []
     for protocol, part in _by_protocol(summary):
         for (dataset, paradigm), rows in tables_like_the_paper(part, arm).items():
-            table = Table(title=f"{dataset}, {paradigm}, {protocol} protocol: {arm}", title_justify="left")
-            for heading in shown:
-                # The square bracket would read as markup.
-                table.add_column(heading.replace("[", "\\["), justify="left" if heading == "Policy" else "right")
-            for row in rows[shown].itertuples(index=False, name=None):
-                table.add_row(*(str(cell).replace("[", "\\[") for cell in row))
+            title = f"{dataset}, {paradigm}, {protocol} protocol: F1 of targets before and after {arm}"
+            table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+            table.collapse_padding = True
+            columns = {
+                "Policy": rows["Policy"],
+                "N": rows["N"],
+                "before": rows["F1 before"],
+                "after": rows["F1 after"],
+                "ΔF1 [95 % CI]": rows["ΔF1 [95 % CI]"],
+                "d": rows["d"],
+                "vs local_long": rows["ΔF1 vs local_long [95 % CI]"],
+            }
+            for heading in columns:
+                # A square bracket would read as markup.
+                table.add_column(escape(heading), justify="left" if heading == "Policy" else "right", no_wrap=True)
+            for cells in zip(*columns.values(), strict=True):
+                table.add_row(*map(escape, cells))
             drawn.append(table)
     return drawn
 

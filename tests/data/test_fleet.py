@@ -115,7 +115,7 @@ def test_a_damaged_array_is_named(fleet: Fleet, tmp_path: Path, name: str, damag
         path.write_bytes(content[:-2])
     if damage == "other shape":
         np.save(path, np.zeros((1, 1)))
-    with pytest.raises(TelemetryError, match=rf"\.npy: .*prepare the fleet again"):
+    with pytest.raises(TelemetryError, match=r"\.npy: .*prepare the fleet again"):
         read_fleet(folder)
 
 

@@ -50,7 +50,7 @@ def test_parquet_and_csv_give_the_same_table(folder: Path, node: WriteNode, file
     np.testing.assert_array_equal(table.values[:, 2], [1, 0] * 3)
     np.testing.assert_array_equal(table.label, [0, 0, 1, 1, -1, 0])
     np.testing.assert_array_equal(table.split, [0, 0, 0, 0, 1, 1])
-    assert (table.time.dtype, table.values.dtype, table.label.dtype) == (np.int64, np.float32, np.int8)
+    assert [array.dtype.name for array in (table.time, table.values, table.label)] == ["int64", "float32", "int8"]
     assert table.treatments == {"columns of true and false read as 1 and 0": 1}
 
 
@@ -145,6 +145,13 @@ def test_unordered_time_is_sorted_and_the_first_of_equal_steps_kept(folder: Path
         "rows out of time order sorted": 1,
         "duplicate time steps dropped": 1,
     }
+
+
+def test_the_first_of_equal_steps_is_the_first_of_the_file(folder: Path, node: WriteNode) -> None:
+    node(step=np.tile(np.arange(300)[::-1], 2), a=np.arange(600.0), b=np.zeros(600))
+    table = FleetFolder(folder).read_node("n1")
+    np.testing.assert_array_equal(table.values[:, 0], np.arange(300)[::-1])
+    assert table.treatments == {"rows out of time order sorted": 598, "duplicate time steps dropped": 300}
 
 
 def test_infinite_values_become_missing_and_are_counted(folder: Path, node: WriteNode) -> None:

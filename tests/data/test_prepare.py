@@ -54,6 +54,10 @@ def table(node_id: str, n_rows: int = 100, **changes: Any) -> NodeTable:
     return replace(plain, **changes)
 
 
+def later(plain: NodeTable, n_windows: int) -> NodeTable:
+    return replace(plain, time=plain.time + 900 * n_windows)
+
+
 def with_missing(plain: NodeTable, rows: Any, columns: Any) -> NodeTable:
     values = plain.values.copy()
     values[rows, columns] = np.nan
@@ -66,9 +70,9 @@ def prepare(tmp_path: Path, tables: list[NodeTable], protocol: str = "rigorous",
 
 @pytest.mark.parametrize("protocol", ["rigorous", "paper"])
 def test_the_parts_partition_the_rows_of_every_node(tmp_path: Path, protocol: str) -> None:
-    tables = [table("n1"), table("n2", 60), table("n3", 140)]
+    tables = [table("n1"), later(table("n2", 60), 50), table("n3", 110)]
     fleet = prepare(tmp_path, tables, protocol)
-    assert fleet.start.tolist() == [0, 100, 160, 300]
+    assert fleet.start.tolist() == [0, 100, 160, 270]
     for node, source in enumerate(tables):
         rows = [fleet.rows(node, part) for part in (TRAIN, VALIDATION, TEST, GAP)]
         every = np.sort(np.concatenate(rows))
@@ -78,8 +82,7 @@ def test_the_parts_partition_the_rows_of_every_node(tmp_path: Path, protocol: st
 
 
 def test_a_rigorous_fleet_is_cut_at_one_time_for_all_nodes(tmp_path: Path) -> None:
-    late = table("n2", 60)
-    tables = [table("n1"), replace(late, time=late.time + 900 * 55), table("n3", 140)]
+    tables = [table("n1"), later(table("n2", 60), 55), table("n3", 140)]
     fleet = prepare(tmp_path, tables, gap=3, test_fraction=0.25)
     cut = fleet.report["split"]["cut_time"]
     for node in range(3):
@@ -126,7 +129,7 @@ def test_test_rows_do_not_touch_the_scaler(tmp_path: Path, scaler: str, transfor
 
 
 def test_x_is_the_fleets_own_scaling_of_the_raw_rows(tmp_path: Path) -> None:
-    tables = [table("n1"), table("n2", 60)]
+    tables = [table("n1"), later(table("n2", 60), 40)]
     fleet = prepare(tmp_path, tables, transform="signed_log1p")
     for node, source in enumerate(tables):
         first, last = fleet.start[node], fleet.start[node + 1]
@@ -212,8 +215,7 @@ def test_a_node_with_ten_rows_is_left_out_and_costs_the_others_nothing(tmp_path:
 
 
 def test_nodes_without_enough_train_or_test_rows_are_left_out_with_a_reason(tmp_path: Path) -> None:
-    early, late = table("early", 60), table("late", 60)
-    late = replace(late, time=late.time + 900 * 65)
+    early, late = table("early", 60), later(table("late", 60), 75)
     holes = with_missing(table("holes"), np.arange(5, 80), 0)
     empty = NodeTable("empty", np.empty(0, np.int64), np.empty((0, 0), np.float32), (), np.empty(0, np.int8), None, {})
     tables = [table("n1"), early, late, holes, empty]
@@ -268,7 +270,7 @@ def test_the_report_counts_every_part_and_every_treatment(tmp_path: Path) -> Non
     tables.append(table("n2", treatments={"duplicate time steps dropped": 4}))
     report = prepare(tmp_path, tables).report
     assert report["nodes"]["n1"]["rows"] == {"train": 72, "validation": 8, "test": 16, "gap": 4}
-    assert report["nodes"]["n1"]["anomalies"] == {"train": 3, "validation": 0, "test": 1, "gap": 0}
+    assert report["nodes"]["n1"]["anomalies"] == {"train": 4, "validation": 0, "test": 1, "gap": 0}
     assert report["nodes"]["n1"]["unknown_labels"] == 1
     assert report["treatments"] == {"duplicate time steps dropped": 7}
     assert json.loads(json.dumps(report)) == report

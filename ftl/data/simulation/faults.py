@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri
 
 from ftl.data.simulation.features import N_GPUS, Kind
 from ftl.data.simulation.load import WINDOWS_PER_HOUR
@@ -148,28 +149,26 @@ _ENDS_IN_REBOOT = ("batch_client_dead", "gpu_failure", "memory_leak", "filesyste
 def node_anomaly_rate(seed: int, kind_name: str, kind: Kind, index: int) -> float:
     """The share of windows in which this node is anomalous: very uneven over nodes, the fleet's rate on average.
 
-    Each block of twenty nodes is dealt the twenty 5 % slices of one log-normal distribution in random order. So the rate
-    of the fleet hardly varies between seeds, and a larger fleet leaves the rates of its first nodes as they were.
+    Each block of twenty nodes is dealt the twenty 5 % slices of one log-normal distribution in random order. So the
+    rate of the fleet hardly varies between seeds, and a larger fleet leaves the rates of its first nodes as they were.
     """
     block, place = divmod(index, _BLOCK)
     order = generator(seed, "simulated", kind_name, "anomaly rates", block).permutation(_BLOCK)
-    fine = np.exp(_RATE_SPREAD * _normal_quantiles(50 * _BLOCK)).reshape(_BLOCK, 50).mean(axis=1)
-    return float(kind.anomaly_rate * fine[order[place]] / fine.mean())
-
-
-def _normal_quantiles(n: int) -> np.ndarray:
-    from scipy.special import ndtri
-
-    return np.asarray(ndtri((np.arange(n) + 0.5) / n))
+    quantiles = np.exp(_RATE_SPREAD * ndtri((np.arange(50 * _BLOCK) + 0.5) / (50 * _BLOCK)))
+    slices = quantiles.reshape(_BLOCK, 50).mean(axis=1)
+    return float(kind.anomaly_rate * slices[order[place]] / slices.mean())
 
 
 def draw_faults(rng: np.random.Generator, n_windows: int, rate: float, hours: float) -> tuple[Fault, ...]:
     """Faults of one node in time order, spread over the whole period, that fill the given share of it.
 
     Durations are log-normal with about the given median; they are scaled together to fill the share. The period is cut
-    into as many equal pieces as there are faults, and each piece holds one at a random place.
+    into as many equal pieces as there are faults, and each piece holds one at a random place. Where the share is less
+    than the two windows of the shortest fault, there is none or one, in proportion.
     """
     wanted = rate * n_windows
+    if wanted < 2 and rng.random() >= wanted / 2:
+        return ()
     mean_duration = hours * WINDOWS_PER_HOUR * np.exp(_DURATION_SPREAD**2 / 2)
     n_faults = max(1, round(wanted / mean_duration))
     durations = np.exp(_DURATION_SPREAD * rng.standard_normal(n_faults))
@@ -197,7 +196,7 @@ def condition_under(faults: tuple[Fault, ...], n_windows: int, rng: np.random.Ge
 
 
 def monitored_label(faults: tuple[Fault, ...], n_windows: int, rng: np.random.Generator) -> np.ndarray:
-    """What the monitoring says, (T,) int8: it sees a fault and its end up to two windows late, and errs now and then."""
+    """What the monitoring says, (T,) int8: sees a fault and its end up to two windows late, and errs now and then."""
     label = np.zeros(n_windows, dtype=bool)
     for fault in faults:
         late, clears = rng.integers(0, 3, size=2)

@@ -1,14 +1,14 @@
 """What a simulated node reports: metrics under their real names, and the feature list of each kind of fleet.
 
-A metric is one sensor or counter; a feature is one statistic of a metric over a 15-minute window. Every metric reads one
-channel of the node's state (ftl.data.simulation.node) with its own gain, offset, lag, noise and step.
+A metric is one sensor or counter; a feature is one statistic of a metric over a 15-minute window. Every metric reads
+one channel of the node's state (ftl.data.simulation.node) with its own gain, offset, lag, noise and step.
 
-The metrics of one node, as in the M100 ExaData release: 88 of plugin ipmi (of 24 core sensors per socket 16 report; they
-are renumbered to slots 0..15, so that the columns of all nodes agree), 29 numeric ones of ganglia and 36 of each of four
-GPUs. The published lists of D1 and D2 are not known; ours have their lengths:
+The metrics of one node, as in the M100 ExaData release: 88 of plugin ipmi (of 24 core sensors per socket 16 report;
+they are renumbered to slots 0..15, so that the columns of all nodes agree), 29 numeric ones of ganglia and 36 of each
+of four GPUs. The published lists of D1 and D2 are not known; ours have their lengths:
 
-d1, 462 features: 231 metrics x (avg, std): ipmi 88, ganglia 27 (without cpu_num and cpu_speed, constant on the machine),
-29 per GPU (without configured limits and violation counters that stay at zero).
+d1, 462 features: 231 metrics x (avg, std): ipmi 88, ganglia 27 (without cpu_num and cpu_speed, constant on the
+machine), 29 per GPU (without configured limits and violation counters that stay at zero).
 
 d2, 573 features: 84 ipmi metrics x (avg, std, min, max), as in the public time-aggregated release (336); the four
 constant gv100card sensors once (4); 20 ganglia metrics x (avg, std) and 9 slow ones once (49); per GPU 10 metrics x
@@ -90,7 +90,8 @@ _GANGLIA_WITHIN = {
     "proc_total": 4.0, "swap_free": 50.0,
 }  # fmt: skip
 _GANGLIA_SLOW = (
-    "boottime", "cpu_aidle", "cpu_num", "cpu_speed", "cpu_steal", "disk_total", "mem_total", "part_max_used", "swap_total",
+    "boottime", "cpu_aidle", "cpu_num", "cpu_speed", "cpu_steal", "disk_total", "mem_total", "part_max_used",
+    "swap_total",
 )  # fmt: skip
 _GANGLIA_CONSTANT = ("cpu_num", "cpu_speed")
 _PERCENT = ("cpu_idle", "cpu_nice", "cpu_system", "cpu_user", "cpu_wio", "cpu_aidle", "part_max_used")

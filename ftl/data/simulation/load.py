@@ -8,7 +8,6 @@ import numpy as np
 from scipy.signal import lfilter
 
 from ftl.data.simulation.features import N_GPUS, Kind
-from ftl.randomness import generator
 
 WINDOW_SECONDS = 900
 WINDOWS_PER_HOUR = 3600 // WINDOW_SECONDS
@@ -145,8 +144,3 @@ def draw_load(rng: np.random.Generator, job_mix: np.ndarray, idle_share: float, 
         cpu=level[:, 0], gpu=level[:, 1:5], memory=level[:, 5], bandwidth=level[:, 6], network=level[:, 7],
         files=level[:, 8], cpu_swing=swing[:, 0], gpu_swing=swing[:, 1:5],
     )  # fmt: skip
-
-
-def node_generator(seed: int, kind: str, index: int, purpose: str) -> np.random.Generator:
-    """The generator of one purpose of one node: it depends neither on other nodes nor on the size of the fleet."""
-    return generator(seed, "simulated", kind, "node", index, purpose)

@@ -13,7 +13,7 @@ from scipy.signal import lfilter
 
 from ftl.data.simulation.faults import Condition
 from ftl.data.simulation.features import N_CORE_SLOTS, N_GPUS
-from ftl.data.simulation.load import JOB_KINDS, WINDOW_SECONDS, FleetSeries, Load, slow_noise
+from ftl.data.simulation.load import JOB_KINDS, WINDOW_SECONDS, WINDOWS_PER_DAY, FleetSeries, Load, slow_noise
 
 NODES_PER_RACK = 5  # every fourth slot of a rack of 20, so that a small fleet spans several racks
 MEMORY_KB = 329_871_872.0
@@ -86,15 +86,18 @@ def run_node(
     cpu = load.cpu * condition.running
     gpu = load.gpu * (condition.running[:, None] * condition.gpu_alive)
     gpu_swing = load.gpu_swing * (condition.running[:, None] * condition.gpu_alive)
-    _power_and_heat(channels, swings, traits, load, condition, cpu, gpu, gpu_swing)
-    _accelerators(channels, swings, condition, gpu, gpu_swing, fleet, rng)
-    _operating_system(channels, swings, traits, load, condition, cpu, fleet, rng)
+    since_boot = _windows_since_boot(condition, rng)
+    mains = 228 + slow_noise(rng, n_windows, timescale=40, spread=1.0)
+    _power_and_heat(channels, swings, traits, load, condition, cpu, gpu, gpu_swing, mains)
+    _accelerators(channels, swings, condition, gpu, gpu_swing, since_boot, rng)
+    _operating_system(channels, swings, traits, load, condition, cpu, rng)
+    channels["boottime"] = fleet.time - WINDOW_SECONDS * since_boot
     return channels, swings
 
 
 def _power_and_heat(
     channels: Series, swings: Series, traits: Traits, load: Load, condition: Condition, cpu: np.ndarray,
-    gpu: np.ndarray, gpu_swing: np.ndarray,
+    gpu: np.ndarray, gpu_swing: np.ndarray, mains: np.ndarray,
 ) -> None:  # fmt: skip
     """The chain of ipmi: load -> power -> temperature -> fans -> supplies."""
     inlet, running = channels["inlet"], condition.running
@@ -110,8 +113,9 @@ def _power_and_heat(
     airflow = rpm.mean(axis=1) / 4300
     for fan in range(4):
         for rotor in range(2):
-            channels[f"fan{fan}_{rotor}"] = rpm[:, fan] + np.minimum(1, rpm[:, fan] / 1000) * traits.fan_offset[fan, rotor]
-    channels["fan_disk_power"] = 4 + 28 * (rpm / 4300).__pow__(2.3).mean(axis=1)
+            offset = np.minimum(1, rpm[:, fan] / 1000) * traits.fan_offset[fan, rotor]  # a fan that stands reads 0
+            channels[f"fan{fan}_{rotor}"] = rpm[:, fan] + offset
+    channels["fan_disk_power"] = 4 + 28 * ((rpm / 4300) ** 2.3).mean(axis=1)
     for gpu_number in range(N_GPUS):
         power, resistance = gpu_power[:, gpu_number], 0.175 * traits.gpu_resistance[gpu_number] * condition.resistance
         rise = 4.7 + resistance * airflow**-0.5 * power
@@ -127,7 +131,8 @@ def _power_and_heat(
     variance = gpu_power_swing.sum(axis=1) ** 2
     for socket, side in enumerate((1 + traits.socket_balance, 1 - traits.socket_balance)):
         use = np.clip(cpu * side, 0, 1)
-        power = traits.cpu_power[socket] * (32 + 150 * use + 40 * gpu[:, 2 * socket : 2 * socket + 2].mean(axis=1) * (1 - use))
+        feeding = 40 * gpu[:, 2 * socket : 2 * socket + 2].mean(axis=1) * (1 - use)  # its two GPUs keep it busy
+        power = traits.cpu_power[socket] * (32 + 150 * use + feeding)
         memory = 18 + 9 * bandwidth + 4 * gpu.mean(axis=1)
         bus = 56 - 3 * socket + 6 * gpu.mean(axis=1) + 3 * load.network * running * condition.link
         heat = traits.cpu_resistance[socket] * condition.resistance * airflow**-0.3 * (power + 4)
@@ -151,7 +156,7 @@ def _power_and_heat(
         channels[f"ps{supply}_output_curre"] = np.maximum(0, drawn * 0.0762 - 3) * alive
         swings[f"ps{supply}_output_curre"] = 0.0762 * swings[f"ps{supply}_input_power"]
         channels[f"ps{supply}_output_volta"] = alive * (12.4 - 0.00036 * (drawn - 252))
-        channels[f"ps{supply}_input_voltag"] = 228 - 0.002 * (total - 600) + 0 * drawn
+        channels[f"ps{supply}_input_voltag"] = mains - 0.002 * (total - 600)
 
 
 def _gpu_power(traits: Traits, condition: Condition, gpu: np.ndarray) -> np.ndarray:
@@ -162,11 +167,10 @@ def _gpu_power(traits: Traits, condition: Condition, gpu: np.ndarray) -> np.ndar
 
 def _accelerators(
     channels: Series, swings: Series, condition: Condition, gpu: np.ndarray, gpu_swing: np.ndarray,
-    fleet: FleetSeries, rng: np.random.Generator,
+    since_boot: np.ndarray, rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """The counters of the four GPUs, as their own management reports them."""
     zero, one = channels["zero"], channels["zero"] + 1
-    since_boot = _windows_since_boot(condition, rng)
     for number in range(N_GPUS):
         use, alive, clock = gpu[:, number], condition.gpu_alive[:, number], condition.gpu_clock[:, number]
         power, temperature = channels[f"gpu{number}_power_usage"], channels[f"gpu{number}_temp"]
@@ -191,8 +195,9 @@ def _accelerators(
             "nvlink_replay_error_count_total": np.cumsum(rng.poisson(0.001, len(use))),
         }  # fmt: skip
         silent = ("board_limit_violation", "reliability_violation", "sync_boost_violation", "ecc_dbe_aggregate_total",
-                  "ecc_dbe_volatile_total", "retired_pages_dbe", "retired_pages_pending", "nvlink_data_crc_error_count_total",
-                  "nvlink_flit_crc_error_count_total", "nvlink_recovery_error_count_total")  # fmt: skip
+                  "ecc_dbe_volatile_total", "retired_pages_dbe", "retired_pages_pending",
+                  "nvlink_data_crc_error_count_total", "nvlink_flit_crc_error_count_total",
+                  "nvlink_recovery_error_count_total")  # fmt: skip
         reports |= dict.fromkeys(silent, zero)
         channels |= {f"gpu{number}_{name}": series for name, series in reports.items()}
         swing = gpu_swing[:, number]
@@ -204,7 +209,7 @@ def _accelerators(
 
 def _operating_system(
     channels: Series, swings: Series, traits: Traits, load: Load, condition: Condition, cpu: np.ndarray,
-    fleet: FleetSeries, rng: np.random.Generator,
+    rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """What ganglia reads from the operating system."""
     n_windows, one = len(cpu), channels["zero"] + 1
@@ -217,13 +222,13 @@ def _operating_system(
                  "cpu_idle": 100 - user - system - waiting, "cpu_steal": 0 * one, "cpu_num": 128 * one,
                  "cpu_speed": 3800 * one}  # fmt: skip
     swings |= {"cpu_user": 100 * swing, "cpu_idle": 100 * swing, "cpu_system": 3 * swing, "cpu_wio": 0.3 * waiting}
-    memory_of_aidle = 20 * 96
-    channels["cpu_aidle"] = lfilter([1 / memory_of_aidle], [1, -(1 - 1 / memory_of_aidle)], channels["cpu_idle"] - 60) + 60
+    forget = 1 / (20 * WINDOWS_PER_DAY)  # idle time since boot: an average over weeks
+    channels["cpu_aidle"] = 60 + lfilter([forget], [1, forget - 1], channels["cpu_idle"] - 60)
 
     queue = 128 * cpu + 0.4 + 90 * stalled
     channels |= {"load_one": queue, "load_five": lfilter([0.9], [1, -0.1], queue),
                  "load_fifteen": lfilter([0.6], [1, -0.4], queue), "proc_run": 1 + 128 * cpu}  # fmt: skip
-    swings |= {name: 128 * swing for name in ("load_one", "load_five", "load_fifteen", "proc_run")}
+    swings |= dict.fromkeys(("load_one", "load_five", "load_fifteen", "proc_run"), 128 * swing)
     channels["proc_total"] = 1150 + 150 * (cpu > 0.02) + 90 * cpu + 120 * stalled - 25 * (1 - condition.daemons)
 
     used = 0.05 + 0.8 * load.memory * running + condition.leaked
@@ -239,12 +244,12 @@ def _operating_system(
     channels |= {"disk_total": 1800 * one, "disk_free": 1800 - 9 * scratch, "part_max_used": np.clip(scratch, 5, 99)}
     for direction in ("in", "out"):
         burst = np.exp(slow_noise(rng, n_windows, 3, 0.5))
-        traffic = 2.5e4 * (0.6 + 0.4 * condition.daemons) + 3e6 * traits.chatter * burst * (load.network + 0.5 * files) * running
+        jobs = 3e6 * traits.chatter * burst * (load.network + 0.5 * files) * running
+        traffic = 2.5e4 * (0.6 + 0.4 * condition.daemons) + jobs
         channels[f"bytes_{direction}"] = condition.link * traffic
         channels[f"pkts_{direction}"] = condition.link * (40 + traffic / 900)
         swings[f"bytes_{direction}"] = 0.4 * condition.link * traffic
         swings[f"pkts_{direction}"] = 0.4 * condition.link * traffic / 900
-    channels["boottime"] = fleet.time - WINDOW_SECONDS * _windows_since_boot(condition, rng)
 
 
 def _windows_since_boot(condition: Condition, rng: np.random.Generator) -> np.ndarray:
