@@ -21,19 +21,37 @@ app = typer.Typer(
 
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", "-S", metavar="KEY=VALUE", help="Change one parameter, for example -S select.n_participants=[2,4]. Repeatable."),
+    typer.Option(
+        "--set",
+        "-S",
+        metavar="KEY=VALUE",
+        help="Change one parameter, for example -S select.n_participants=[2,4]. Repeatable.",
+    ),
 ]
-Profile = Annotated[str, typer.Option("--profile", "-p", help="default, smoke, paper, or a yaml file that overlays default.")]
+Profile = Annotated[
+    str, typer.Option("--profile", "-p", help="default, smoke, paper, or a yaml file that overlays default.")
+]
 
 
 @app.command()
 def run(
-    fleet: Annotated[Path, typer.Argument(help="Folder with one parquet or csv file per node, with or without fleet.yaml.")],
-    out: Annotated[Path, typer.Option(help="Where results go. The same command again goes on where an interrupted one stopped.")],
+    fleet: Annotated[
+        Path, typer.Argument(help="Folder with one parquet or csv file per node, with or without fleet.yaml.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Where results go. The same command again goes on where an interrupted one stopped.")
+    ],
     profile: Profile = "default",
     set_: Assignments = None,
-    dump_scores: Annotated[bool, typer.Option("--dump-scores", help="Also write scores.parquet: every score of every model.")] = False,
-    track: Annotated[bool, typer.Option("--track", help="Also record every summary cell in MLflow (MLFLOW_TRACKING_URI, else OUT/mlflow.db).")] = False,
+    dump_scores: Annotated[
+        bool, typer.Option("--dump-scores", help="Also write scores.parquet: every score of every model.")
+    ] = False,
+    track: Annotated[
+        bool,
+        typer.Option(
+            "--track", help="Also record every summary cell in MLflow (MLFLOW_TRACKING_URI, else OUT/mlflow.db)."
+        ),
+    ] = False,
 ) -> None:
     """Run the whole method on one fleet: local, federated and transferred models, controls and baselines.
 
@@ -76,12 +94,16 @@ def run(
 
         lineage = lineage_of(params, {prepared.name: prepared})
         log_summary(task.summary, task.results, params, task.rounds, lineage, tracking_uri(out))
-    typer.echo(f"Done in {time.monotonic() - began:.0f} s. Read {out / 'report' / 'report.md'}; tables: {out / 'summary.csv'}, {out / 'results.parquet'}")
+    typer.echo(
+        f"Done in {time.monotonic() - began:.0f} s. Read {out / 'report' / 'report.md'}; tables: {out / 'summary.csv'}, {out / 'results.parquet'}"
+    )
 
 
 @app.command()
 def params(
-    profile: Annotated[str, typer.Argument(help="default, smoke, paper, or a yaml file that overlays default.")] = "default",
+    profile: Annotated[
+        str, typer.Argument(help="default, smoke, paper, or a yaml file that overlays default.")
+    ] = "default",
     set_: Assignments = None,
     out: Annotated[Path | None, typer.Option(help="Write there instead of printing, for example params.yaml.")] = None,
 ) -> None:
@@ -106,7 +128,9 @@ def params(
 @app.command()
 def ui(
     port: Annotated[int, typer.Option(help="Port on the loopback interface.")] = 5000,
-    folder: Annotated[Path, typer.Option(help="Where mlflow.db lies, unless MLFLOW_TRACKING_URI names a store.")] = Path("."),
+    folder: Annotated[
+        Path, typer.Option(help="Where mlflow.db lies, unless MLFLOW_TRACKING_URI names a store.")
+    ] = Path("."),
 ) -> None:
     """Start the MLflow UI on this machine's loopback interface.
 
@@ -137,7 +161,10 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         if error.errno in (28, 122):  # ENOSPC, EDQUOT
-            print(f"ftl: the disk is full ({error.filename or 'while writing'}); free some space and run the same command again", file=sys.stderr)
+            print(
+                f"ftl: the disk is full ({error.filename or 'while writing'}); free some space and run the same command again",
+                file=sys.stderr,
+            )
             sys.exit(2)
         raise
 

@@ -33,7 +33,11 @@ _Loader.add_implicit_resolver(
 
 def profile_names() -> list[str]:
     """Names of the profiles that come with the package."""
-    return sorted(path.name.removesuffix(".yaml") for path in resources.files("ftl").joinpath("profiles").iterdir() if path.name.endswith(".yaml"))
+    return sorted(
+        path.name.removesuffix(".yaml")
+        for path in resources.files("ftl").joinpath("profiles").iterdir()
+        if path.name.endswith(".yaml")
+    )
 
 
 def read_profile(name: str) -> Params:
@@ -74,7 +78,9 @@ def override(params: Mapping[str, Any], assignments: Iterable[str]) -> Params:
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
-            raise ConfigError(f"-S takes section.key=value; got {assignment!r}, for example -S select.n_participants=[2,4]")
+            raise ConfigError(
+                f"-S takes section.key=value; got {assignment!r}, for example -S select.n_participants=[2,4]"
+            )
         over: Any = _parsed_value(value, key)
         for part in reversed(key.strip().split(".")):
             over = {part: over}

@@ -12,7 +12,11 @@ from pipelines.stage import WORK, run
 
 
 def main(params: Params, fleet: str, out: str) -> None:
-    names, seeds, detection = words(params, "baselines"), seeds_of(params), section(params, "detection", DetectionSettings)
+    names, seeds, detection = (
+        words(params, "baselines"),
+        seeds_of(params),
+        section(params, "detection", DetectionSettings),
+    )
     opened = read_fleet(Path(fleet))
     units = baseline_units(Path(fleet), names, seeds, detection)
     run_stage(f"baselines {opened.name}", units, Path(out), WORK, opened.fingerprint, names, seeds, detection)

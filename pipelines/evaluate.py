@@ -42,8 +42,12 @@ def main(params: Params, artifacts: str) -> None:
 def delta_f1_of_transfer(summary: pd.DataFrame) -> pd.DataFrame:
     """What `dvc plots` draws: a bar for every cell of the arm transfer."""
     cells = summary[summary["arm"] == "transfer"]
-    names = cells["dataset"] + " " + cells["paradigm"] + " " + cells["policy"] + " N=" + cells["n_participants"].astype(str)
-    return pd.DataFrame({"cell": names, "delta_f1": cells["delta_f1"], "ci_low": cells["ci_low"], "ci_high": cells["ci_high"]})
+    names = (
+        cells["dataset"] + " " + cells["paradigm"] + " " + cells["policy"] + " N=" + cells["n_participants"].astype(str)
+    )
+    return pd.DataFrame(
+        {"cell": names, "delta_f1": cells["delta_f1"], "ci_low": cells["ci_low"], "ci_high": cells["ci_high"]}
+    )
 
 
 if __name__ == "__main__":

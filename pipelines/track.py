@@ -25,7 +25,9 @@ def main(params: Params, artifacts: str) -> None:
         lineage,
         tracking_uri(Path.cwd()),
     )
-    (at / "tracked.json").write_text(json.dumps({"runs": len(run_ids), "params_hash": lineage.params_hash}, indent=1) + "\n")
+    (at / "tracked.json").write_text(
+        json.dumps({"runs": len(run_ids), "params_hash": lineage.params_hash}, indent=1) + "\n"
+    )
     print(f"{len(run_ids)} runs in MLflow; `make ui` shows them")
 
 

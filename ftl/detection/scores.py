@@ -65,7 +65,8 @@ class MahalanobisDistance:
 def residual_variance(residual_train: np.ndarray) -> np.ndarray:
     """Variance (ddof 0) of each feature's residual over training rows: (T, F) -> (F,) float64."""
     _require_training_rows(residual_train)
-    return np.var(residual_train, axis=0, dtype=np.float64)
+    squares = np.einsum("tf,tf->f", residual_train, residual_train, dtype=np.float64) / len(residual_train)
+    return np.maximum(squares - np.square(residual_train.mean(axis=0, dtype=np.float64)), 0.0)
 
 
 def fit_nres(residual_train: np.ndarray, variance_floor: float = VARIANCE_FLOOR) -> NormalisedResidual:

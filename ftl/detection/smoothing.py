@@ -6,7 +6,6 @@ finite: one that is not spoils the smoothed scores behind it up to the next gap.
 """
 
 import numpy as np
-from scipy.signal import lfilter
 
 GAP_WINDOWS = 4  # a step in time longer than this many spacings is a gap
 
@@ -38,6 +37,8 @@ def smooth(
         raise ValueError(f"score and time must have the same shape (T,); got {score.shape} and {time.shape}")
     if not half_life >= 0 or gap_windows < 1:
         raise ValueError(f"half_life must be >= 0 and gap_windows >= 1; got {half_life!r} and {gap_windows!r}")
+    from scipy.signal import lfilter  # half a second to import, and smoothing is off by default
+
     smoothed = np.array(score, dtype=np.float64)
     step = np.diff(time)
     if np.any(step <= 0):

@@ -37,8 +37,19 @@ def score_baseline(
             writer.write(
                 [
                     ScoredNode(
-                        "unsupervised", scored.seed, name, None, None, None, None, scored.node, scored.threshold, scored.score,
-                        scored.n_train_rows, 0, scored.train_seconds,
+                        "unsupervised",
+                        scored.seed,
+                        name,
+                        None,
+                        None,
+                        None,
+                        None,
+                        scored.node,
+                        scored.threshold,
+                        scored.score,
+                        scored.n_train_rows,
+                        0,
+                        scored.train_seconds,
                     )  # fmt: skip
                 ]
             )

@@ -50,7 +50,9 @@ def check_cohort_sizes(select: SelectionSettings, fleet: Fleet) -> None:
     too_large = [n for n in select.n_participants if n >= n_nodes]
     if too_large:
         if n_nodes < 2:
-            raise ConfigError(f"{fleet.name}: has {n_nodes} usable node; a federation needs at least 2: one that trains and one that receives")
+            raise ConfigError(
+                f"{fleet.name}: has {n_nodes} usable node; a federation needs at least 2: one that trains and one that receives"
+            )
         raise ConfigError(
             f"select.n_participants must be below the number of nodes, so that a target remains: {fleet.name} has {n_nodes} usable nodes; "
             f"got {', '.join(map(str, too_large))}; set select.n_participants to numbers in [1, {n_nodes - 1}], "
@@ -75,7 +77,9 @@ def federated_units(
     return [
         Unit(
             unit_name(paradigm, seed),
-            partial(train_federated, fleet, local / unit_name(paradigm, seed), paradigm, seed, training, select, federate),
+            partial(
+                train_federated, fleet, local / unit_name(paradigm, seed), paradigm, seed, training, select, federate
+            ),
         )
         for paradigm in paradigms
         for seed in seeds
@@ -174,7 +178,9 @@ def _train_group(
     return task.fit(build, start, task.stack_rows(clients, "client"), federate.n_epochs, folder, name, report)
 
 
-def _rounds(task: Task, group: list[Cohort], result: FitState, federate: FederationSettings) -> Iterator[dict[str, object]]:
+def _rounds(
+    task: Task, group: list[Cohort], result: FitState, federate: FederationSettings
+) -> Iterator[dict[str, object]]:
     """Per round and cohort: the clients' mean loss (weighted as the average is), and clients left out."""
     first = 0
     losses = result.losses.double().unflatten(0, (federate.n_rounds, federate.n_local_epochs)).mean(dim=1)  # (R, K)

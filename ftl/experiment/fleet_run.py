@@ -63,7 +63,16 @@ class FleetRun:
         detection = section(self.params, "detection", DetectionSettings)
         if "unsupervised" in paradigms_of(self.params):
             units = baseline_units(at / "fleet", names, seeds, detection)
-            run_stage(f"baselines {self.fleet.name}", units, at / "baselines", self.work, self.fleet.fingerprint, names, seeds, detection)
+            run_stage(
+                f"baselines {self.fleet.name}",
+                units,
+                at / "baselines",
+                self.work,
+                self.fleet.fingerprint,
+                names,
+                seeds,
+                detection,
+            )
         local_stage(self.params, at / "fleet", at / "local", self.work)
         federated_stage(self.params, at / "fleet", at / "local", at / "federated", self.work)
         transfer_stage(self.params, at / "fleet", at / "local", at / "federated", at / "transfer", self.work)

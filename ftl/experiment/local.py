@@ -49,7 +49,11 @@ def local_units(
 
 def local_stage(params: Mapping[str, Any], fleet: Path, out: Path, work: Path) -> None:
     """Train every node on its own, long and short, and rank the nodes."""
-    training, local, detection = training_settings(params), section(params, "local", LocalSettings), section(params, "detection", DetectionSettings)
+    training, local, detection = (
+        training_settings(params),
+        section(params, "local", LocalSettings),
+        section(params, "detection", DetectionSettings),
+    )
     federate, transfer = section(params, "federate", FederationSettings), section(params, "transfer", TransferSettings)
     long_epochs = federate.n_epochs + transfer.n_epochs
     opened = read_fleet(fleet)

@@ -24,7 +24,11 @@ class ProgressBoard:
         self.began = self.spoken = time.monotonic()
         self.live = sys.stderr.isatty()
         self.bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=Console(stderr=True)
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
         )
         self.tasks: dict[str, TaskID] = {}
         self.total: TaskID | None = None
@@ -35,11 +39,15 @@ class ProgressBoard:
             self.total = self.bars.add_task(f"[bold]{self.title}", total=self.n_units)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.live:
             self.bars.stop()
         elif kind is None and self.n_units:
-            print(f"{self.title}: {self.done} parts in {time.monotonic() - self.began:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"{self.title}: {self.done} parts in {time.monotonic() - self.began:.0f} s", file=sys.stderr, flush=True
+            )
 
     def report(self, unit: str, step: str, done: int, total: int) -> None:
         """Called with every epoch or round of every unit."""
@@ -49,7 +57,11 @@ class ProgressBoard:
             now = time.monotonic()
             if now - self.spoken > QUIET_SECONDS:
                 self.spoken = now
-                print(f"{self.title}: {self.done}/{self.n_units} parts; {unit}: {step} {done}/{total}", file=sys.stderr, flush=True)
+                print(
+                    f"{self.title}: {self.done}/{self.n_units} parts; {unit}: {step} {done}/{total}",
+                    file=sys.stderr,
+                    flush=True,
+                )
             return
         if finished and unit in self.tasks:
             self.bars.remove_task(self.tasks.pop(unit))

@@ -77,7 +77,9 @@ class ScoredWriter:
         if not nodes:
             return
         columns = [[getattr(node, name) for node in nodes] for name in _SCHEMA.names]
-        self.writer.write_table(pa.table([pa.array(c, t.type) for c, t in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA))
+        self.writer.write_table(
+            pa.table([pa.array(c, t.type) for c, t in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
+        )
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.writer.close()

@@ -43,34 +43,38 @@ class Judge:
         detection: DetectionSettings,
     ) -> None:
         self.fleet, self.paradigm, self.calibration, self.detection = fleet, paradigm, calibration, detection
-        self.network: StackedNetwork = build_network(paradigm.network, 1, fleet.x.shape[1], model)
+        self.model = model
         self.threshold = threshold_for(fleet.protocol, paradigm.name, detection)
 
     def judge(self, states: StackedState, nodes: Sequence[int], rows: Sequence[np.ndarray]) -> Iterator[NodeScores]:
         """Scores of model k on ``rows[k]`` of node ``nodes[k]``; a stack of one model judges every node."""
+        network = build_network(self.paradigm.network, n_models(states), self.fleet.x.shape[1], self.model)
+        network.load_state_dict(states)
         shared = n_models(states) == 1
         for position, (node, scored) in enumerate(zip(nodes, rows, strict=True)):
-            model = 0 if shared else position
-            self.network.load_state_dict({name: value[model : model + 1] for name, value in states.items()})
-            yield self._judge_node(node, scored)
+            yield self._judge_node(network, 0 if shared else position, node, scored)
 
-    def _judge_node(self, node: int, rows: np.ndarray) -> NodeScores:
-        name = self.fleet.node_ids[node]
+    def _judge_node(self, network: StackedNetwork, model: int, node: int, rows: np.ndarray) -> NodeScores:
+        def output_of(x: np.ndarray) -> np.ndarray:
+            return self._finite(network.output_rows(model, torch.from_numpy(x)).numpy(), node)
+
         normal = self.calibration[node]
         x_test = np.asarray(self.fleet.x[rows])
-        output = self._output(x_test, name)
+        output = output_of(x_test)
         assumed_normal = self.fleet.label[rows] != 1
         if self.paradigm.network == "classifier":
             scores = output[:, 0].astype(np.float64)
             loss = float(np.square(scores[assumed_normal]).mean()) if assumed_normal.any() else np.nan
-            train_scores = self._output(np.asarray(self.fleet.x[normal]), name)[:, 0].astype(np.float64)
+            train_scores = output_of(np.asarray(self.fleet.x[normal]))[:, 0].astype(np.float64)
         else:
             residual = x_test - output
             x_train = np.asarray(self.fleet.x[normal])
-            residual_train = x_train - self._output(x_train, name)
+            residual_train = x_train - output_of(x_train)
             score = ANOMALY_SCORES[self.detection.score](residual_train, self.detection.variance_floor)
             scores, train_scores = score(residual), score(residual_train)
-            loss = float(np.square(residual[assumed_normal], dtype=np.float64).mean()) if assumed_normal.any() else np.nan
+            loss = (
+                float(np.square(residual[assumed_normal], dtype=np.float64).mean()) if assumed_normal.any() else np.nan
+            )
         if self.detection.smoothing_half_life > 0:
             time = self.fleet.time
             train_scores, scores = smooth_train_test(
@@ -78,12 +82,10 @@ class Judge:
             )
         return NodeScores(scores, self.threshold(train_scores, self.detection), loss)
 
-    def _output(self, x: np.ndarray, node: str) -> np.ndarray:
-        with torch.no_grad():
-            output = self.network(torch.from_numpy(x)[None])[0].numpy()
+    def _finite(self, output: np.ndarray, node: int) -> np.ndarray:
         if not np.isfinite(output).all():
             raise UserError(
-                f"{self.fleet.name}: node {node}: the {self.paradigm.name} model gives values that are not finite: training diverged; "
-                "lower optimizer.learning_rate"
+                f"{self.fleet.name}: node {self.fleet.node_ids[node]}: the {self.paradigm.name} model gives values that are not "
+                "finite: training diverged; lower optimizer.learning_rate"
             )
         return output

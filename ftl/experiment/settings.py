@@ -45,7 +45,9 @@ class TransferSettings:
         if self.n_epochs < 1:
             raise ConfigError(f"transfer.n_epochs must be >= 1; got {self.n_epochs!r}")
         if self.decoder_init not in DECODER_INITS:
-            raise ConfigError(f"transfer.decoder_init: unknown {self.decoder_init!r}; known: {', '.join(DECODER_INITS)}")
+            raise ConfigError(
+                f"transfer.decoder_init: unknown {self.decoder_init!r}; known: {', '.join(DECODER_INITS)}"
+            )
         for arm in self.arms:
             if arm not in TRANSFER_ARMS:
                 raise ConfigError(f"transfer.arms: unknown {arm!r}; known: {', '.join(TRANSFER_ARMS)}")

@@ -45,7 +45,8 @@ class Task:
     def train(self) -> list[NodeRows]:
         """Training rows of each node."""
         rows = [
-            self.paradigm.train_rows(self.fleet, node, self.settings.supervision, self.seed) for node in range(self.n_nodes)
+            self.paradigm.train_rows(self.fleet, node, self.settings.supervision, self.seed)
+            for node in range(self.n_nodes)
         ]
         for node, of_node in enumerate(rows):
             if len(of_node.normal) == 0:
@@ -102,7 +103,14 @@ class Task:
         return initial_state(self.paradigm.network, self.fleet.x.shape[1], self.settings.model, seed)
 
     def fit(
-        self, build: Builder, start: FitState, rows: StackRows, n_epochs: int, folder: Path, name: str, report: UnitReport
+        self,
+        build: Builder,
+        start: FitState,
+        rows: StackRows,
+        n_epochs: int,
+        folder: Path,
+        name: str,
+        report: UnitReport,
     ) -> FitState:
         """A fit that an interruption does not lose: its checkpoint lies in the unit's folder until the unit is finished."""
         checkpoint = folder / f"{name}.checkpoint"

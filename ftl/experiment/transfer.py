@@ -39,8 +39,15 @@ def transfer_units(
         Unit(
             unit_name(paradigm, seed),
             partial(
-                transfer_to_targets, fleet, local / unit_name(paradigm, seed), federated / unit_name(paradigm, seed),
-                paradigm, seed, training, transfer, detection,
+                transfer_to_targets,
+                fleet,
+                local / unit_name(paradigm, seed),
+                federated / unit_name(paradigm, seed),
+                paradigm,
+                seed,
+                training,
+                transfer,
+                detection,
             ),  # fmt: skip
         )
         for paradigm in paradigms
@@ -74,14 +81,23 @@ def transfer_to_targets(
 ) -> None:
     """Score every target of every cohort under every arm; the global model as it is also on the cohort's own participants."""
     task = Task.open(fleet, paradigm, seed, training)
-    tuner = Tuner(task, transfer, Judge(task.fleet, task.paradigm, task.calibration_rows(), training.model, detection), folder, report)
+    tuner = Tuner(
+        task,
+        transfer,
+        Judge(task.fleet, task.paradigm, task.calibration_rows(), training.model, detection),
+        folder,
+        report,
+    )
     cohorts, models = read_cohorts(federated), read_global(federated)
     pairs = [(number, node) for number, cohort in enumerate(cohorts) for node in cohort.targets(task.n_nodes)]
     with ScoredWriter(folder) as writer:
         if "zero_shot" in transfer.arms:
             for number, cohort in enumerate(cohorts):
                 model = take(models, [number])
-                for role, nodes in (("target", cohort.targets(task.n_nodes)), ("participant", list(cohort.participants))):
+                for role, nodes in (
+                    ("target", cohort.targets(task.n_nodes)),
+                    ("participant", list(cohort.participants)),
+                ):
                     writer.write(tuner.as_it_is("zero_shot", cohort, role, model, nodes))
         for arm, whole in (("transfer", False), ("full_fine_tune", True)):
             if arm in transfer.arms:
@@ -94,7 +110,9 @@ def transfer_to_targets(
             targets = [node for node in range(task.n_nodes) if node != source]
             if targets:
                 received = repeat(take(read_local(local), [source]), len(targets))
-                writer.write(tuner.tuned("single_source", [None] * len(targets), received, targets, False, "single_source"))
+                writer.write(
+                    tuner.tuned("single_source", [None] * len(targets), received, targets, False, "single_source")
+                )
         if "centralised" in transfer.arms:
             everyone = list(range(task.n_nodes))
             writer.write(tuner.as_it_is("centralised", None, None, read_centralised(federated), everyone))
@@ -133,7 +151,12 @@ class Tuner:
 
         def build(network, stack, order):  # type: ignore[no-untyped-def]
             return FineTuning(
-                network, stack, task.objective, task.settings.optimizer, task.settings.training, frozen_encoder=not whole
+                network,
+                stack,
+                task.objective,
+                task.settings.optimizer,
+                task.settings.training,
+                frozen_encoder=not whole,
             )
 
         rows = task.stack_rows(nodes, "fine-tuning")
@@ -144,14 +167,37 @@ class Tuner:
         for k, (node, scores) in enumerate(zip(nodes, judged, strict=True)):
             role = None if cohorts[k] is None else "target"
             n_rows = len(task.train[node].rows)
-            yield self._scored(arm, cohorts[k], role, node, scores.threshold, scores.scores, n_rows, steps[k], seconds[k])
+            yield self._scored(
+                arm, cohorts[k], role, node, scores.threshold, scores.scores, n_rows, steps[k], seconds[k]
+            )
 
     def _scored(
-        self, arm: str, cohort: Cohort | None, role: str | None, node: int, threshold: float, scores, n_rows: int, n_steps: int, seconds: float
+        self,
+        arm: str,
+        cohort: Cohort | None,
+        role: str | None,
+        node: int,
+        threshold: float,
+        scores,
+        n_rows: int,
+        n_steps: int,
+        seconds: float,
     ) -> ScoredNode:  # type: ignore[no-untyped-def]
         policy, n, draw = (None, None, None) if cohort is None else (cohort.policy, cohort.n_participants, cohort.draw)
         return ScoredNode(
-            self.task.paradigm.name, self.task.seed, arm, policy, n, draw, role, node, threshold, scores, n_rows, n_steps, seconds
+            self.task.paradigm.name,
+            self.task.seed,
+            arm,
+            policy,
+            n,
+            draw,
+            role,
+            node,
+            threshold,
+            scores,
+            n_rows,
+            n_steps,
+            seconds,
         )
 
 

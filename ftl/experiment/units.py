@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -52,7 +53,10 @@ def run_stage(stage: str, units: Iterable[Unit], out: Path, work: Path, *depends
     folder = work / f"{stage}-{key[:16]}"
     missing = [unit for unit in units if not (folder / unit.name).is_dir()]
     if len(missing) < len(units):
-        print(f"{stage}: {len(units) - len(missing)} of {len(units)} parts are done already, going on from there", flush=True)
+        print(
+            f"{stage}: {len(units) - len(missing)} of {len(units)} parts are done already, going on from there",
+            flush=True,
+        )
     run_units(stage, missing, folder)
     _publish(folder, [unit.name for unit in units], out, key)
 
@@ -70,7 +74,9 @@ def run_units(title: str, units: list[Unit], folder: Path) -> None:
         events = context.SimpleQueue()
         listener = threading.Thread(target=_listen, args=(events, board), daemon=True)
         listener.start()
-        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(), events))
+        pool = ProcessPoolExecutor(
+            n_workers, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(), events)
+        )
         try:
             for done in as_completed([pool.submit(_run_unit_in_worker, unit, folder) for unit in units]):
                 done.result()
@@ -92,9 +98,8 @@ def worker_count() -> int:
         if not asked.isdigit() or int(asked) < 1:
             raise UserError(f"FTL_WORKERS must be a number >= 1; got {asked!r}")
         return int(asked)
-    import torch
-
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")  # a stage without models does not wait for its import
+    if torch is not None and torch.cuda.is_available():
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

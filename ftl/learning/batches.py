@@ -134,7 +134,10 @@ class EpochLoader:
 
     def _order(self, model: int, epoch: int) -> np.ndarray:
         first, last = self.rows.start[model], self.rows.start[model + 1]
-        return first + row_order(last - first, self.rows.seeds[model], epoch)[: self.steps[model] * self.batches.batch_size]
+        return (
+            first
+            + row_order(last - first, self.rows.seeds[model], epoch)[: self.steps[model] * self.batches.batch_size]
+        )
 
 
 def row_order(n_rows: int, seed: int, epoch: int) -> np.ndarray:

@@ -101,13 +101,17 @@ def fit_fleet(
     def state_now() -> FitState:
         losses = torch.stack(module.losses).index_select(1, inverse) if module.losses else torch.zeros(0, rows.n_models)
         optimizer = {name: value.cpu() for name, value in module.fleet_optimizer.take_state().items()}
-        excluded = torch.tensor(module.excluded, dtype=torch.long) if isinstance(module, FederatedTraining) else start.excluded
+        excluded = (
+            torch.tensor(module.excluded, dtype=torch.long) if isinstance(module, FederatedTraining) else start.excluded
+        )
         return FitState(
             _ordered({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, inverse),
             _ordered(optimizer, inverse),
             start.epoch + len(module.losses),
             torch.cat([start.losses, losses]) if start.losses.numel() else losses,
-            torch.cat([start.excluded, excluded]) if start.excluded.numel() and excluded is not start.excluded else excluded,
+            torch.cat([start.excluded, excluded])
+            if start.excluded.numel() and excluded is not start.excluded
+            else excluded,
             start.seconds + time.process_time() - began,
         )
 
@@ -133,13 +137,7 @@ def fit_fleet(
 
 def with_codes(rows: StackRows, network: StackedNetwork) -> StackRows:
     """The rows with the frozen encoder's output of each: it is a constant, so it is computed once."""
-    codes = []
-    with torch.no_grad():
-        for model in range(rows.n_models):
-            h = rows.x.index_select(0, rows.rows[rows.entries(model)])
-            for layer in network.encoder:
-                h = torch.relu(torch.addmm(layer.bias[model], h, layer.weight[model]))
-            codes.append(h)
+    codes = [network.encode_rows(k, rows.x.index_select(0, rows.rows[rows.entries(k)])) for k in range(rows.n_models)]
     return StackRows(rows.x, rows.rows, rows.label, rows.weight, rows.start, rows.seeds, torch.cat(codes))
 
 
@@ -162,7 +160,11 @@ def read_fit_state(path: Path) -> FitState | None:
         tensors = load_file(path)
         return FitState(
             {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")},
-            {name.removeprefix("optimizer."): value for name, value in tensors.items() if name.startswith("optimizer.")},
+            {
+                name.removeprefix("optimizer."): value
+                for name, value in tensors.items()
+                if name.startswith("optimizer.")
+            },
             int(tensors["epoch"]),
             tensors["losses"],
             tensors["excluded"],

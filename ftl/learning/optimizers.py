@@ -53,7 +53,9 @@ class OptimizerSettings:
             if not 0 <= getattr(self, key) < 1:
                 raise ConfigError(f"optimizer.{key} must be in [0, 1); got {getattr(self, key)!r}")
         if self.backend == "torch" and self.name == "rmsprop" and self.eps_inside_root:
-            raise ConfigError("optimizer: torch's RMSprop adds eps outside the root; use backend: safe with eps_inside_root: true")
+            raise ConfigError(
+                "optimizer: torch's RMSprop adds eps outside the root; use backend: safe with eps_inside_root: true"
+            )
 
 
 class FleetOptimizer(torch.optim.Optimizer):
@@ -186,7 +188,9 @@ class TorchReference(FleetOptimizer):
         made = self.param_groups[0]["params"]
         if settings.name == "adam":
             betas = (settings.beta1, settings.beta2)
-            self.inner: torch.optim.Optimizer = torch.optim.Adam(made, settings.learning_rate, betas=betas, eps=settings.eps)
+            self.inner: torch.optim.Optimizer = torch.optim.Adam(
+                made, settings.learning_rate, betas=betas, eps=settings.eps
+            )
         else:
             self.inner = torch.optim.RMSprop(made, settings.learning_rate, alpha=settings.alpha, eps=settings.eps)
         self.state = self.inner.state
@@ -233,4 +237,6 @@ BACKENDS = ("safe", "torch")
 
 def make_optimizer(params: Any, settings: OptimizerSettings) -> FleetOptimizer:
     """The optimizer of this name and backend over stacked parameters."""
-    return TorchReference(params, settings) if settings.backend == "torch" else OPTIMIZERS[settings.name](params, settings)
+    return (
+        TorchReference(params, settings) if settings.backend == "torch" else OPTIMIZERS[settings.name](params, settings)
+    )

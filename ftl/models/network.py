@@ -34,7 +34,9 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         if len(self.hidden) < 2 or any(width < 1 for width in self.hidden):
-            raise ConfigError(f"model.hidden must list at least two widths >= 1, from the input inwards; got {self.hidden!r}")
+            raise ConfigError(
+                f"model.hidden must list at least two widths >= 1, from the input inwards; got {self.hidden!r}"
+            )
         if self.latent not in (self.hidden[-1], self.hidden[-2]):
             raise ConfigError(
                 f"model.latent must be {self.hidden[-1]} (the narrowest code) or {self.hidden[-2]} (the layer after it); got {self.latent!r}"
@@ -80,12 +82,30 @@ class StackedNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))
 
+    @torch.no_grad()
+    def encode_rows(self, model: int, x: Tensor) -> Tensor:  # (T, F) -> (T, L)
+        """Codes of many rows by one model: plain products in place, half as fast again as a batch of one node."""
+        for layer in self.encoder:
+            x = torch.addmm(layer.bias[model], x, layer.weight[model]).relu_()
+        return x
+
+    @torch.no_grad()
+    def output_rows(self, model: int, x: Tensor) -> Tensor:  # (T, F) -> (T, F), or (T, 1) for the classifier
+        """What one model makes of many rows."""
+        code = self.encode_rows(model, x)
+        for layer in self.decoder[:-1]:
+            code = torch.addmm(layer.bias[model], code, layer.weight[model]).relu_()
+        last = self.decoder[-1]
+        return OUTPUT_ACTIVATIONS[self.output](torch.addmm(last.bias[model], code, last.weight[model]))
+
 
 def build_network(kind: NetworkKind, n_nodes: int, n_features: int, settings: ModelSettings) -> StackedNetwork:
     """An empty stack (all parameters zero); load a state into it."""
     if kind == "classifier":
         return StackedNetwork(n_nodes, settings.encoder_widths(n_features), [settings.latent, 1], "sigmoid")
-    return StackedNetwork(n_nodes, settings.encoder_widths(n_features), settings.decoder_widths(n_features), settings.output)
+    return StackedNetwork(
+        n_nodes, settings.encoder_widths(n_features), settings.decoder_widths(n_features), settings.output
+    )
 
 
 def initial_state(kind: NetworkKind, n_features: int, settings: ModelSettings, seed: int) -> StackedState:
@@ -101,4 +121,6 @@ def initial_state(kind: NetworkKind, n_features: int, settings: ModelSettings, s
 
 def _layers(n_nodes: int, widths: Iterable[int]) -> nn.ModuleList:
     widths = list(widths)
-    return nn.ModuleList(StackedLinear(n_nodes, n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True))
+    return nn.ModuleList(
+        StackedLinear(n_nodes, n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
+    )

@@ -51,6 +51,4 @@ def weighted_mean(states: StackedState, weights: Tensor) -> StackedState:
     if weights.shape != (n_models(states),):
         raise ValueError(f"one weight per client: expected shape ({n_models(states)},), got {tuple(weights.shape)}")
     share = weights.double() / weights.double().sum()
-    return {
-        name: torch.tensordot(share.to(value), value, dims=([0], [0]))[None] for name, value in states.items()
-    }
+    return {name: torch.tensordot(share.to(value), value, dims=([0], [0]))[None] for name, value in states.items()}
