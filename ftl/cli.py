@@ -4,12 +4,15 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
 
 from ftl.errors import UserError
+
+if TYPE_CHECKING:
+    from ftl.experiment.fleet_run import FleetRun
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,26 +79,15 @@ def run(
     task.train()
     task.evaluate(dump_scores)
 
-    from rich.console import Console
-
-    from ftl.evaluation.headline import verdict_sentences
-    from ftl.reporting.report import terminal_tables, write_report
-
-    sentences = verdict_sentences(task.summary)
-    reports = {prepared.name: prepared.report}
-    write_report(out / "report", task.summary, task.results, task.rounds, reports, sentences, params)
-    console = Console()
-    for table in terminal_tables(task.summary):
-        console.print(table)
-    for sentence in sentences:
-        typer.echo(sentence)
+    _report(task, out)
     if track:
         from ftl.tracking import lineage_of, log_summary, tracking_uri
 
         lineage = lineage_of(params, {prepared.name: prepared})
         log_summary(task.summary, task.results, params, task.rounds, lineage, tracking_uri(out))
     typer.echo(
-        f"Done in {time.monotonic() - began:.0f} s. Read {out / 'report' / 'report.md'}; tables: {out / 'summary.csv'}, {out / 'results.parquet'}"
+        f"Done in {time.monotonic() - began:.0f} s. Read {out / 'report' / 'report.md'}; "
+        f"tables: {out / 'summary.csv'}, {out / 'results.parquet'}"
     )
 
 
@@ -141,6 +133,23 @@ def ui(
     serve_ui(tracking_uri(folder), port=port)
 
 
+def _report(task: "FleetRun", out: Path) -> None:
+    """Write the report and print its tables and its verdict."""
+    from rich.console import Console
+
+    from ftl.evaluation.headline import overview_sentences, verdict_sentences
+    from ftl.reporting.report import terminal_tables, write_report
+
+    overview, verdicts = overview_sentences(task.summary), verdict_sentences(task.summary)
+    reports = {task.fleet.name: task.fleet.report}
+    write_report(out / "report", task.summary, task.results, task.rounds, reports, overview, verdicts, task.params)
+    console = Console()
+    for table in terminal_tables(task.summary):
+        console.print(table)
+    for sentence in overview:
+        typer.echo(sentence)
+
+
 def _check(values: dict[str, Any]) -> None:
     from ftl.experiment.checks import check_params
 
@@ -162,7 +171,8 @@ def main() -> None:
     except OSError as error:
         if error.errno in (28, 122):  # ENOSPC, EDQUOT
             print(
-                f"ftl: the disk is full ({error.filename or 'while writing'}); free some space and run the same command again",
+                f"ftl: the disk is full ({error.filename or 'while writing'}); "
+                "free some space and run the same command again",
                 file=sys.stderr,
             )
             sys.exit(2)

@@ -41,7 +41,7 @@ def profile_names() -> list[str]:
 
 
 def read_profile(name: str) -> Params:
-    """A profile's full parameters: an overlay over ``default``, or a params file of one's own where ``name`` is a path."""
+    """A profile's full parameters; ``name`` may be the path of a yaml file of one's own, laid over ``default``."""
     if name.endswith((".yaml", ".yml")):
         return overlay(_packaged("default"), read_params(Path(name)))
     if name not in profile_names():
@@ -189,7 +189,7 @@ def _packaged(name: str) -> Params:
 
 def _parsed(text: str, where: str) -> Params:
     try:
-        params = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        params = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{where}: not valid YAML: {error}") from error
     if not isinstance(params, dict):
@@ -199,6 +199,6 @@ def _parsed(text: str, where: str) -> Params:
 
 def _parsed_value(text: str, key: str) -> Any:
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"-S {key}: the value is not valid YAML: {text!r}") from error

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ftl.config import Params
 from ftl.data.fleet import read_fleet
-from ftl.evaluation.headline import headline, verdict_sentences
+from ftl.evaluation.headline import headline, overview_sentences, verdict_sentences
 from ftl.evaluation.results import merge_results, write_results
 from ftl.evaluation.summary import write_summary
 from ftl.experiment.evaluate import evaluate_fleet, summarise_results
@@ -28,14 +28,14 @@ def main(params: Params, artifacts: str) -> None:
     )
     summary = summarise_results(results, fleets)
     rounds = read_rounds({name: at / "federated" / name for name in datasets})
-    sentences = verdict_sentences(summary)
+    sentences = overview_sentences(summary)
     write_results(results, at / "results.parquet")
     write_summary(summary, at / "summary.csv")
     rounds.to_csv(at / "rounds.csv", index=False)
     delta_f1_of_transfer(summary).to_csv(at / "delta_f1.csv", index=False)
     (at / "metrics.json").write_text(json.dumps(headline(summary), indent=1) + "\n")
     reports = {name: fleet.report for name, fleet in fleets.items()}
-    write_report(at / "report", summary, results, rounds, reports, sentences, params)
+    write_report(at / "report", summary, results, rounds, reports, sentences, verdict_sentences(summary), params)
     print("\n".join(sentences))
 
 

@@ -13,7 +13,7 @@ WORK = Path("work")
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call a stage with params.yaml and the words of the command line; a user's mistake ends with a message and code 2."""
+    """Call a stage with params.yaml and the command line's words; a user's mistake ends with a message and code 2."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         main(_params(), *sys.argv[1:])

@@ -182,7 +182,7 @@ def prepare_fleet(source: TelemetrySource, settings: PrepareSettings, protocol: 
             scale=scaling.scale,
             muted=scaling.muted,
             report={},
-            fingerprint=_fingerprint(source, settings, protocol),
+            fingerprint=fleet_fingerprint(source, settings, protocol),
             signed_log=tuple(np.array(plan.features)[scaling.signed_log].tolist()),
             clip_low=scaling.clip_low,
             clip_high=scaling.clip_high,
@@ -373,7 +373,7 @@ def _window_seconds(source: TelemetrySource, plan: Plan) -> float | None:
     return float(np.median([np.median(np.diff(node.rows.time)) for node in plan.nodes]))
 
 
-def _fingerprint(source: TelemetrySource, settings: PrepareSettings, protocol: str) -> str:
+def fleet_fingerprint(source: TelemetrySource, settings: PrepareSettings, protocol: str) -> str:
     content = {"source": source.fingerprint(), "name": source.name, "settings": asdict(settings), "protocol": protocol}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -3,7 +3,7 @@
 from ftl.evaluation.comparison import compare_arms, compare_policies
 from ftl.evaluation.confusion import Confusion, confusion
 from ftl.evaluation.events import alarms_per_node_day, detection_delay, event_recall
-from ftl.evaluation.headline import headline, verdict_sentences
+from ftl.evaluation.headline import headline, overview_sentences, verdict_sentences
 from ftl.evaluation.node_metrics import node_metrics
 from ftl.evaluation.ranking import auroc, average_precision, vus_pr
 from ftl.evaluation.results import (
@@ -44,6 +44,7 @@ __all__ = [
     "holm",
     "merge_results",
     "node_metrics",
+    "overview_sentences",
     "read_results",
     "read_summary",
     "results_digest",

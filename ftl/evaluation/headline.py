@@ -41,24 +41,27 @@ def headline(summary: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
-def verdict_sentences(summary: pd.DataFrame, arm: str = "transfer") -> list[str]:
-    """Where the arm helped and where it did not, one sentence per cell, after one count for each protocol and dataset.
+def overview_sentences(summary: pd.DataFrame, arm: str = "transfer") -> list[str]:
+    """Where the arm helped and where it did not, in a few sentences for each protocol and dataset.
 
     A gain is claimed only where the arm beat both local and local_long: the 95 % interval of the difference in F1 lies
     above 0.
     """
     sentences = []
-    rows = summary[summary["arm"] == arm]
-    for (protocol, dataset), cells in rows.groupby(["protocol", "dataset"], sort=True):
+    for (protocol, dataset), group in summary.groupby(["protocol", "dataset"], sort=True):
+        cells = group[group["arm"] == arm]
         n_gains = sum(_gained(cell) for _, cell in cells.iterrows())
         sentences.append(
             f"{dataset} ({protocol}): {arm} beat both local and local_long in {n_gains} of {len(cells)} cells."
         )
-        sentences += [_sentence(cell) for _, cell in cells.iterrows()]
-        sentences += _baseline_sentences(
-            summary[(summary["protocol"] == protocol) & (summary["dataset"] == dataset)], arm
-        )
+        sentences += [_paradigm_sentence(part, arm) for _, part in cells.groupby("paradigm", sort=True)]
+        sentences += _baseline_sentences(group)
     return sentences
+
+
+def verdict_sentences(summary: pd.DataFrame, arm: str = "transfer") -> list[str]:
+    """The verdict on every cell of the arm, a sentence each."""
+    return [_sentence(cell) for _, cell in summary[summary["arm"] == arm].iterrows()]
 
 
 def _sentence(cell: "pd.Series[Any]") -> str:
@@ -75,7 +78,7 @@ def _sentence(cell: "pd.Series[Any]") -> str:
     if cell["verdict_vs_local"] is None or cell["verdict_vs_local_long"] is None:
         claim = "cannot be judged"
     nodes = f"{cell['n_nodes']} node" + ("" if cell["n_nodes"] == 1 else "s")
-    return f"{cell['paradigm']}{cohort}: {cell['arm']} {claim}: {' and '.join(against)} ({nodes})."
+    return f"{cell['dataset']}, {cell['paradigm']}{cohort}: {cell['arm']} {claim}: {' and '.join(against)} ({nodes})."
 
 
 def _against(reference: str, verdict: str | None, delta: float, low: float, high: float) -> str:
@@ -85,15 +88,30 @@ def _against(reference: str, verdict: str | None, delta: float, low: float, high
     return f"{words} {reference} (ΔF1 {delta:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})"
 
 
-def _baseline_sentences(cells: pd.DataFrame, arm: str) -> list[str]:
-    """One sentence for each paradigm in which a simple baseline ranks at least as well as the arm's best cell."""
+def _paradigm_sentence(cells: pd.DataFrame, arm: str) -> str:
+    """One paradigm of one dataset: how the arm's cells compare with both controls."""
+    parts = []
+    for reference, suffix in (("local", ""), ("local_long", "_vs_local_long")):
+        verdicts, delta = cells[f"verdict_vs_{reference}"], cells[f"delta_f1{suffix}"]
+        spread = f"{delta.min():+.3f} to {delta.max():+.3f}" if delta.notna().any() else "undefined"
+        parts.append(
+            f"against {reference} ΔF1 {spread}, better in {(verdicts == 'better').sum()}, worse in "
+            f"{(verdicts == 'worse').sum()} of {len(cells)} cells"
+        )
+    return f"{cells['dataset'].iloc[0]}, {cells['paradigm'].iloc[0]}: {arm} {'; '.join(parts)}."
+
+
+def _baseline_sentences(cells: pd.DataFrame) -> list[str]:
+    """For each paradigm, how the best simple baseline ranks beside local_long on the same nodes."""
     sentences = []
     for paradigm, group in cells.groupby("paradigm", sort=True):
-        ours, simple = _best(group[group["arm"] == arm]), _best(group[group["arm"].isin(BASELINES)])
-        if ours is not None and simple is not None and simple["auroc_after"] >= ours["auroc_after"]:
+        simple = _best(group[group["arm"].isin(set(BASELINES) - {"random", "untrained"})])
+        if simple is not None and pd.notna(simple["delta_auroc_vs_local_long"]):
+            low, high = simple["ci_low_auroc_vs_local_long"], simple["ci_high_auroc_vs_local_long"]
             sentences.append(
-                f"{paradigm}: the baseline {simple['arm']} ranks at least as well (AUROC {simple['auroc_after']:.3f}) "
-                f"as {arm} at its best ({ours['auroc_after']:.3f})."
+                f"{simple['dataset']}, {paradigm}: the best simple baseline, {simple['arm']}, has AUROC "
+                f"{simple['auroc_after']:.3f}: {simple['delta_auroc_vs_local_long']:+.3f} against local_long on the "
+                f"same nodes (95 % interval {low:+.3f} to {high:+.3f})."
             )
     return sentences
 

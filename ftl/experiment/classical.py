@@ -7,8 +7,9 @@ from ftl.baselines.run import BASELINES, run_baselines
 from ftl.data.fleet import read_fleet
 from ftl.detection.settings import DetectionSettings
 from ftl.errors import ConfigError
+from ftl.experiment.progress import UnitReport
 from ftl.experiment.scored import ScoredNode, ScoredWriter
-from ftl.experiment.units import Unit, UnitReport
+from ftl.experiment.units import Unit
 
 
 def baseline_units(
@@ -37,19 +38,19 @@ def score_baseline(
             writer.write(
                 [
                     ScoredNode(
-                        "unsupervised",
-                        scored.seed,
-                        name,
-                        None,
-                        None,
-                        None,
-                        None,
-                        scored.node,
-                        scored.threshold,
-                        scored.score,
-                        scored.n_train_rows,
-                        0,
-                        scored.train_seconds,
-                    )  # fmt: skip
+                        paradigm="unsupervised",
+                        seed=scored.seed,
+                        arm=name,
+                        policy=None,
+                        n_participants=None,
+                        draw=None,
+                        role=None,
+                        node=scored.node,
+                        threshold=scored.threshold,
+                        scores=scored.score,
+                        n_train_rows=scored.n_train_rows,
+                        n_train_steps=0,
+                        training_seconds=scored.train_seconds,
+                    )
                 ]
             )

@@ -1,4 +1,4 @@
-"""Cohorts are chosen, and each trains a global model; a pool of all rows trains the centralised one (paper, section 3.2)."""
+"""Cohorts are chosen and each trains a global model (paper, section 3.2); the pool of all rows trains one too."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,17 +23,19 @@ from ftl.experiment.handover import (
     read_ranking,
     unit_name,
 )
+from ftl.experiment.progress import UnitReport
 from ftl.experiment.seeds import seeds_of
 from ftl.experiment.settings import TrainingSettings, paradigms_of, training_settings
 from ftl.experiment.task import Task
-from ftl.experiment.units import Unit, UnitReport, run_stage, stage_key
+from ftl.experiment.units import Unit, run_stage, stage_key
 from ftl.federation.aggregation import AGGREGATORS, aggregate_cohorts
 from ftl.federation.selection import SELECTION_POLICIES, Candidates
 from ftl.federation.settings import FederationSettings, SelectionSettings
 from ftl.learning.batches import BatchSettings, StackRows
 from ftl.learning.fit import FitState
 from ftl.learning.training import FederatedTraining, LocalTraining
-from ftl.models.state import join, repeat, take
+from ftl.models.network import StackedNetwork
+from ftl.models.state import StackedState, join, repeat, take
 from ftl.randomness import derive_seed, generator
 
 MAX_STACK = 64
@@ -51,15 +53,14 @@ def check_cohort_sizes(select: SelectionSettings, fleet: Fleet) -> None:
     if too_large:
         if n_nodes < 2:
             raise ConfigError(
-                f"{fleet.name}: has {n_nodes} usable node; a federation needs at least 2: one that trains and one that receives"
+                f"{fleet.name}: has {n_nodes} usable node; a federation needs at least 2, one that trains and one that "
+                "receives"
             )
+        example = sorted({1, max(1, n_nodes // 4), n_nodes // 2})[-2:]
         raise ConfigError(
-            f"select.n_participants must be below the number of nodes, so that a target remains: {fleet.name} has {n_nodes} usable nodes; "
-            f"got {', '.join(map(str, too_large))}; set select.n_participants to numbers in [1, {n_nodes - 1}], "
-            f"for example -S select.n_participants=[{max(1, n_nodes // 4)},{max(2, n_nodes // 2)}]"
-            if n_nodes > 3
-            else f"select.n_participants must be in [1, {n_nodes - 1}], as {fleet.name} has {n_nodes} usable nodes and a target must remain; "
-            f"got {', '.join(map(str, too_large))}"
+            f"select.n_participants must be below the number of nodes, so that a target remains: {fleet.name} has "
+            f"{n_nodes} usable nodes; got {', '.join(map(str, too_large))}; set it to numbers in [1, {n_nodes - 1}], "
+            f"for example -S select.n_participants={example}"
         )
 
 
@@ -130,7 +131,8 @@ def train_federated(
     """Train the global model of every cohort, and the centralised one on all rows with as many steps."""
     task = Task.open(fleet, paradigm, seed, training)
     cohorts = choose_cohorts(read_ranking(local), select, seed)
-    global_states, records = [], []
+    global_states: list[StackedState] = []
+    records: list[dict[str, object]] = []
     for number, group in enumerate(_stacks(cohorts)):
         result = _train_group(task, group, federate, folder, f"federated-{number}", report)
         starts = np.cumsum([0, *(len(cohort.participants) for cohort in group)])[:-1]
@@ -163,7 +165,7 @@ def _train_group(
     n_rows = torch.tensor([len(task.train[node].rows) for node in clients], dtype=torch.float64)
     weights = torch.ones_like(n_rows) if federate.weighting == "uniform" else n_rows
 
-    def build(network, stack, order):  # type: ignore[no-untyped-def]
+    def build(network: StackedNetwork, stack: StackRows, order: list[int]) -> LocalTraining:
         at = {model: position for position, model in enumerate(order)}
         return FederatedTraining(
             network, stack, task.objective, task.settings.optimizer, task.settings.training,
@@ -217,7 +219,7 @@ def _train_centralised(task: Task, federate: FederationSettings, folder: Path, r
     )
     batches = BatchSettings(task.settings.training.batch_size, steps)
 
-    def build(network, stack, order):  # type: ignore[no-untyped-def]
+    def build(network: StackedNetwork, stack: StackRows, order: list[int]) -> LocalTraining:
         return LocalTraining(network, stack, task.objective, task.settings.optimizer, batches)
 
     return task.fit(build, FitState(task.initial_state()), rows, federate.n_epochs, folder, "centralised", report)

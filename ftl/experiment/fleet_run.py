@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from ftl.config import protocol_of, section, words
-from ftl.data.fleet import Fleet
+from ftl.data.fleet import CARD_FILE, Fleet, read_fleet
 from ftl.data.node_table import TelemetrySource
-from ftl.data.prepare import PrepareSettings, prepare_fleet
+from ftl.data.prepare import PrepareSettings, fleet_fingerprint, prepare_fleet
 from ftl.detection.settings import DetectionSettings
 from ftl.errors import UserError
 from ftl.evaluation.results import write_results
@@ -51,8 +51,13 @@ class FleetRun:
 
     def prepare(self) -> Fleet:
         """Read, split, clean and scale the telemetry, and check that the cohorts fit the fleet."""
-        settings = section(self.params, "prepare", PrepareSettings)
-        self.fleet = prepare_fleet(self.source, settings, protocol_of(self.params), self.stages / "fleet")
+        settings, protocol = section(self.params, "prepare", PrepareSettings), protocol_of(self.params)
+        folder = self.stages / "fleet"
+        done = read_fleet(folder) if (folder / CARD_FILE).exists() else None
+        if done is not None and done.fingerprint == fleet_fingerprint(self.source, settings, protocol):
+            self.fleet = done
+        else:
+            self.fleet = prepare_fleet(self.source, settings, protocol, folder)
         check_cohort_sizes(section(self.params, "select", SelectionSettings), self.fleet)
         return self.fleet
 

@@ -1,4 +1,4 @@
-"""Local training of every node, long and short, and the ranking that participants are chosen by (paper, section 3.1)."""
+"""Local training of every node, long and short, and the ranking of the nodes (paper, section 3.1)."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -14,15 +14,18 @@ from ftl.data.fleet import read_fleet
 from ftl.detection.settings import DetectionSettings
 from ftl.evaluation.confusion import confusion
 from ftl.experiment.handover import LOCAL_FILE, LOCAL_LONG_FILE, RANKING_FILE, unit_name
+from ftl.experiment.progress import UnitReport
 from ftl.experiment.scored import ScoredNode, ScoredWriter
 from ftl.experiment.scoring import Judge, NodeScores
 from ftl.experiment.seeds import seeds_of
 from ftl.experiment.settings import LocalSettings, TrainingSettings, TransferSettings, paradigms_of, training_settings
 from ftl.experiment.task import Task, shared_out
-from ftl.experiment.units import Unit, UnitReport, run_stage
+from ftl.experiment.units import Unit, run_stage
 from ftl.federation.settings import FederationSettings, SelectionSettings
+from ftl.learning.batches import StackRows
 from ftl.learning.fit import FitState
 from ftl.learning.training import LocalTraining
+from ftl.models.network import StackedNetwork
 from ftl.models.state import StackedState, repeat
 
 
@@ -78,7 +81,7 @@ def train_local(
     folder: Path,
     report: UnitReport,
 ) -> None:
-    """Train every node's own model, and go on to ``local_long``: as many gradient steps as federated training and fine-tuning take.
+    """Train every node's own model, and on to ``local_long``: the steps of federated training and fine-tuning together.
 
     Writes the two stacked states, the ranking, and the scores of the arms ``untrained``, ``local`` and ``local_long``.
     """
@@ -86,7 +89,7 @@ def train_local(
     nodes = list(range(task.n_nodes))
     rows = task.stack_rows(nodes, "local")
 
-    def build(network, stack, order):  # type: ignore[no-untyped-def]
+    def build(network: StackedNetwork, stack: StackRows, order: list[int]) -> LocalTraining:
         return LocalTraining(network, stack, task.objective, training.optimizer, training.training)
 
     start = FitState(repeat(task.initial_state(), len(nodes)))
@@ -127,8 +130,19 @@ def _scored(task: Task, judge: Judge, arm: str, state: StackedState, epochs: int
     shares = shared_out(seconds, steps) if epochs else [0.0] * len(nodes)
     return [
         ScoredNode(
-            task.paradigm.name, task.seed, arm, None, None, None, None, node, scores.threshold, scores.scores,
-            len(task.train[node].rows) if epochs else 0, steps[node], shares[node],
+            paradigm=task.paradigm.name,
+            seed=task.seed,
+            arm=arm,
+            policy=None,
+            n_participants=None,
+            draw=None,
+            role=None,
+            node=node,
+            threshold=scores.threshold,
+            scores=scores.scores,
+            n_train_rows=len(task.train[node].rows) if epochs else 0,
+            n_train_steps=steps[node],
+            training_seconds=shares[node],
         )
         for node, scores in zip(nodes, judge.judge(state, nodes, task.test_rows()), strict=True)
-    ]  # fmt: skip
+    ]

@@ -1,4 +1,4 @@
-"""Scored nodes: what training stages hand to evaluation. Scores stay scores; metrics are computed from them later, from one place."""
+"""Scored nodes: what training stages hand to evaluation. Scores stay scores until metrics are computed from them."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,8 @@ class ScoredNode:
     """One model's scores on one node's test rows.
 
     Attributes:
-        arm: What the node did (see DESIGN of the results table); ``policy``, ``n_participants``, ``draw`` are None without a cohort.
+        arm: What the node did (see DESIGN of the results table); ``policy``, ``n_participants``, ``draw`` are None
+            without a cohort.
         role: ``target`` or ``participant`` of the cohort; None without a cohort.
         node: The node's position in the fleet.
         threshold: A row is flagged if its score is greater.
@@ -62,7 +63,7 @@ _SCHEMA = pa.schema(
 
 
 class ScoredWriter:
-    """Writes scored nodes as they come, so that memory does not grow with their number; the file appears when it is whole."""
+    """Writes scored nodes as they come, so that memory does not grow; the file appears when it is whole."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / SCORED_FILE

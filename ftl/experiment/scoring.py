@@ -23,15 +23,15 @@ class NodeScores:
 
     scores: np.ndarray
     threshold: float
-    loss: float  # mean loss of the rows not labelled anomalous: reconstruction MSE, or squared probability of a classifier
+    loss: float  # mean over rows not labelled anomalous: reconstruction MSE, or a classifier's squared probability
 
 
 class Judge:
     """Scores models of one paradigm on nodes of one fleet.
 
     Args:
-        calibration: Rows of each node, before its test part and not labelled anomalous, on which its residual variance and threshold
-            are set; in time order.
+        calibration: Rows of each node, before its test part and not labelled anomalous, on which its residual variance
+            and threshold are set; in time order.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Judge:
     def _finite(self, output: np.ndarray, node: int) -> np.ndarray:
         if not np.isfinite(output).all():
             raise UserError(
-                f"{self.fleet.name}: node {self.fleet.node_ids[node]}: the {self.paradigm.name} model gives values that are not "
-                "finite: training diverged; lower optimizer.learning_rate"
+                f"{self.fleet.name}: node {self.fleet.node_ids[node]}: the {self.paradigm.name} model gives "
+                "values that are not finite: training diverged; lower optimizer.learning_rate"
             )
         return output

@@ -33,8 +33,8 @@ class LocalSettings:
 class TransferSettings:
     """What a target does with the global model (paper, sections 4.3.4 and 4.3.5).
 
-    Note: section 4.3.4 re-initialises the decoder, section 3.3 says that retraining from scratch is not needed; ``decoder_init``
-    is ``keep`` or ``reinitialise``.
+    Note: section 4.3.4 re-initialises the decoder, section 3.3 says that retraining from scratch is not needed;
+    ``decoder_init`` is ``keep`` or ``reinitialise``.
     """
 
     n_epochs: int = 1
@@ -51,6 +51,11 @@ class TransferSettings:
         for arm in self.arms:
             if arm not in TRANSFER_ARMS:
                 raise ConfigError(f"transfer.arms: unknown {arm!r}; known: {', '.join(TRANSFER_ARMS)}")
+        if "zero_shot" not in self.arms:
+            raise ConfigError(
+                "transfer.arms must include zero_shot, whose rows name the participants of every cohort; "
+                f"got {list(self.arms)}"
+            )
 
 
 @dataclass(frozen=True)

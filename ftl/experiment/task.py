@@ -10,8 +10,8 @@ import torch
 
 from ftl.data.fleet import VALIDATION, Fleet, read_fleet
 from ftl.errors import UserError
+from ftl.experiment.progress import UnitReport
 from ftl.experiment.settings import TrainingSettings
-from ftl.experiment.units import UnitReport
 from ftl.learning.batches import StackRows
 from ftl.learning.fit import Builder, FitState, fit_fleet, write_fit_state
 from ftl.learning.objectives import Objective
@@ -51,8 +51,8 @@ class Task:
         for node, of_node in enumerate(rows):
             if len(of_node.normal) == 0:
                 raise UserError(
-                    f"{self.fleet.name}: node {self.fleet.node_ids[node]} has no row to train on that is not labelled anomalous; "
-                    "leave the node out of the fleet"
+                    f"{self.fleet.name}: node {self.fleet.node_ids[node]} has no row to train on that is not labelled "
+                    "anomalous; leave the node out of the fleet"
                 )
         return rows
 
@@ -68,13 +68,13 @@ class Task:
         return self.settings.training.n_steps(len(self.train[node].rows))
 
     def ranking_rows(self, rank_by: str) -> list[np.ndarray]:
-        """Rows on which local models are ranked: the validation slice, or (``test_f1``) the test part, as the paper does."""
+        """What local models are ranked on: the validation slice, or (``test_f1``) the test part, as in the paper."""
         if rank_by == "test_f1":
             return [self.paradigm.test_rows(self.fleet, node) for node in range(self.n_nodes)]
         return [self.fleet.rows(node, VALIDATION) for node in range(self.n_nodes)]
 
     def calibration_rows(self, with_validation: bool = True) -> list[np.ndarray]:
-        """Rows of each node that thresholds are set on: normal training rows, and the validation slice less its anomalies.
+        """Rows of each node that thresholds are set on: normal training rows, validation rows less their anomalies.
 
         Ranking on the validation slice itself takes the training rows alone.
         """
@@ -112,12 +112,22 @@ class Task:
         name: str,
         report: UnitReport,
     ) -> FitState:
-        """A fit that an interruption does not lose: its checkpoint lies in the unit's folder until the unit is finished."""
+        """A fit that an interruption does not lose: its checkpoint lies in the unit's folder until that is finished."""
         checkpoint = folder / f"{name}.checkpoint"
-        result = fit_fleet(
-            build, start, rows, n_epochs, self.paradigm.network, self.settings.model, self.settings.training, checkpoint,
-            report=lambda done, total: report(name, done, total),
-        )  # fmt: skip
+        try:
+            result = fit_fleet(
+                build,
+                start,
+                rows,
+                n_epochs,
+                self.paradigm.network,
+                self.settings.model,
+                self.settings.training,
+                checkpoint,
+                report=lambda done, total: report(name, done, total),
+            )
+        except FloatingPointError as error:
+            raise UserError(f"{self.fleet.name}: {self.paradigm.name}, seed {self.seed}, {name}: {error}") from error
         if result.seconds - start.seconds > KEEP_FITS_LONGER_THAN:
             write_fit_state(checkpoint, result)
         return result

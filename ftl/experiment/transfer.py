@@ -1,4 +1,4 @@
-"""Targets receive a global model and make it their own; each way of doing so is an arm (paper, sections 3.3 and 3.5)."""
+"""Targets receive a global model and make it their own; each way of it is an arm (paper, sections 3.3 and 3.5)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -9,15 +9,17 @@ from ftl.config import section
 from ftl.data.fleet import read_fleet
 from ftl.detection.settings import DetectionSettings
 from ftl.experiment.handover import Cohort, read_centralised, read_cohorts, read_global, read_local, unit_name
+from ftl.experiment.progress import UnitReport
 from ftl.experiment.scored import ScoredNode, ScoredWriter
-from ftl.experiment.scoring import Judge
+from ftl.experiment.scoring import Judge, NodeScores
 from ftl.experiment.seeds import seeds_of
 from ftl.experiment.settings import TrainingSettings, TransferSettings, paradigms_of, training_settings
 from ftl.experiment.task import Task, shared_out
-from ftl.experiment.units import Unit, UnitReport, run_stage, stage_key
+from ftl.experiment.units import Unit, run_stage, stage_key
+from ftl.learning.batches import StackRows
 from ftl.learning.fit import FitState
-from ftl.learning.training import FineTuning
-from ftl.models.network import ENCODER
+from ftl.learning.training import FineTuning, LocalTraining
+from ftl.models.network import ENCODER, StackedNetwork
 from ftl.models.state import StackedState, repeat, split_off, take
 from ftl.randomness import generator
 
@@ -48,7 +50,7 @@ def transfer_units(
                 training,
                 transfer,
                 detection,
-            ),  # fmt: skip
+            ),
         )
         for paradigm in paradigms
         for seed in seeds
@@ -79,7 +81,7 @@ def transfer_to_targets(
     folder: Path,
     report: UnitReport,
 ) -> None:
-    """Score every target of every cohort under every arm; the global model as it is also on the cohort's own participants."""
+    """Score every target of every cohort under every arm, and the global model as it is on its own participants."""
     task = Task.open(fleet, paradigm, seed, training)
     tuner = Tuner(
         task,
@@ -131,7 +133,7 @@ class Tuner:
         """One model on several nodes, nothing trained there."""
         judged = self.judge.judge(model, nodes, [self.test_rows[node] for node in nodes])
         for node, scores in zip(nodes, judged, strict=True):
-            yield self._scored(arm, cohort, role, node, scores.threshold, scores.scores, 0, 0, 0.0)
+            yield self._scored(arm, cohort, role, node, scores)
 
     def tuned(
         self,
@@ -149,7 +151,7 @@ class Tuner:
             _, decoder = split_off(task.initial_state(), lambda parameter: parameter.startswith(ENCODER))
             received = encoder | repeat(decoder, len(nodes))
 
-        def build(network, stack, order):  # type: ignore[no-untyped-def]
+        def build(network: StackedNetwork, stack: StackRows, order: list[int]) -> LocalTraining:
             return FineTuning(
                 network,
                 stack,
@@ -167,9 +169,7 @@ class Tuner:
         for k, (node, scores) in enumerate(zip(nodes, judged, strict=True)):
             role = None if cohorts[k] is None else "target"
             n_rows = len(task.train[node].rows)
-            yield self._scored(
-                arm, cohorts[k], role, node, scores.threshold, scores.scores, n_rows, steps[k], seconds[k]
-            )
+            yield self._scored(arm, cohorts[k], role, node, scores, n_rows, steps[k], seconds[k])
 
     def _scored(
         self,
@@ -177,27 +177,26 @@ class Tuner:
         cohort: Cohort | None,
         role: str | None,
         node: int,
-        threshold: float,
-        scores,
-        n_rows: int,
-        n_steps: int,
-        seconds: float,
-    ) -> ScoredNode:  # type: ignore[no-untyped-def]
+        scores: NodeScores,
+        n_rows: int = 0,
+        n_steps: int = 0,
+        seconds: float = 0.0,
+    ) -> ScoredNode:
         policy, n, draw = (None, None, None) if cohort is None else (cohort.policy, cohort.n_participants, cohort.draw)
         return ScoredNode(
-            self.task.paradigm.name,
-            self.task.seed,
-            arm,
-            policy,
-            n,
-            draw,
-            role,
-            node,
-            threshold,
-            scores,
-            n_rows,
-            n_steps,
-            seconds,
+            paradigm=self.task.paradigm.name,
+            seed=self.task.seed,
+            arm=arm,
+            policy=policy,
+            n_participants=n,
+            draw=draw,
+            role=role,
+            node=node,
+            threshold=scores.threshold,
+            scores=scores.scores,
+            n_train_rows=n_rows,
+            n_train_steps=n_steps,
+            training_seconds=seconds,
         )
 
 

@@ -1,8 +1,9 @@
-"""Units of work that survive an interruption: each is computed once, by one of a few processes, and kept whole or not at all.
+"""Units of work that survive an interruption: each is computed once, by one of a few processes, and kept whole.
 
-A stage is a list of units. A unit writes its files into a folder of its own, ``<name>.partial`` until it is finished and ``<name>`` from
-then on; long fits keep their checkpoints in the partial folder. The folder above them carries a key, a digest of everything that the
-results depend on, so that a second run goes on where the first one stopped, and never with another run's files.
+A stage is a list of units. A unit writes its files into a folder of its own, ``<name>.partial`` until it is finished
+and ``<name>`` from then on; long fits keep their checkpoints in the partial folder. The folder above them carries a
+key, a digest of everything that the results depend on, so that a second run goes on where the first one stopped, and
+never with another run's files.
 """
 
 import hashlib
@@ -82,8 +83,8 @@ def run_units(title: str, units: list[Unit], folder: Path) -> None:
                 done.result()
         except BrokenProcessPool as error:
             raise UserError(
-                f"{title}: a worker process was killed (out of memory?); finished parts are kept: run the same command again, "
-                "with FTL_WORKERS=1 if memory is short"
+                f"{title}: a worker process was killed (out of memory?); finished parts are kept: run the same command "
+                "again, with FTL_WORKERS=1 if memory is short"
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -92,7 +93,7 @@ def run_units(title: str, units: list[Unit], folder: Path) -> None:
 
 
 def worker_count() -> int:
-    """Processes to use: ``FTL_WORKERS``, else one per core that this process may use (one alone where a GPU does the work)."""
+    """Processes to use: ``FTL_WORKERS``, else one per core that this process may use, or one where there is a GPU."""
     asked = os.environ.get("FTL_WORKERS")
     if asked:
         if not asked.isdigit() or int(asked) < 1:

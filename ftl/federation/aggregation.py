@@ -16,7 +16,8 @@ def aggregate_cohorts(
 ) -> tuple[StackedState, list[int]]:
     """One round's end: every cohort's clients are replaced by their aggregate.
 
-    A client whose state is not finite is left out of this round's aggregate and counted; it goes on from the aggregate like the others.
+    A client whose state is not finite is left out of this round's aggregate and counted; it goes on from the aggregate
+    like the others.
 
     Args:
         clients: K client states of all cohorts, stacked.
@@ -36,7 +37,8 @@ def aggregate_cohorts(
         finite = finite_models(states)
         if not finite.any():
             raise FloatingPointError(
-                f"no client of a cohort of {len(cohort)} has finite weights: training diverged; lower optimizer.learning_rate"
+                f"no client of a cohort of {len(cohort)} has finite weights: training diverged; "
+                "lower optimizer.learning_rate"
             )
         if not finite.all():
             states, share = take(states, finite.nonzero()[:, 0]), share[finite.to(share.device)]

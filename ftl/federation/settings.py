@@ -13,8 +13,9 @@ RANKINGS = ("protocol", "validation_f1", "validation_loss", "test_f1")
 class SelectionSettings:
     """Which cohorts are formed (paper, section 4.3.1: N in {3, 5, 10, 20, 25, 50}, top-N and random-N).
 
-    Note: the paper ranks nodes by F1 on the held-out test part, which looks at test labels. ``rank_by: protocol`` does so under the
-    protocol ``paper`` alone; ``rigorous`` ranks on a validation slice of the train part. The number of random draws is not given there.
+    Note: the paper ranks nodes by F1 on the held-out test part, which looks at test labels. ``rank_by: protocol`` does
+    so under the protocol ``paper`` alone; ``rigorous`` ranks on a validation slice of the train part. The number of
+    random draws is not given there.
     """
 
     policies: tuple[str, ...] = ("top_n", "random_n")
@@ -38,7 +39,7 @@ class SelectionSettings:
             raise ConfigError(f"select.rank_by: unknown {self.rank_by!r}; known: {', '.join(RANKINGS)}")
 
     def ranking_of(self, protocol: str) -> str:
-        """What nodes are ranked by under this protocol: the paper's looks at test labels, ours at the validation slice."""
+        """What nodes are ranked by: the paper's protocol looks at test labels, ours at the validation slice."""
         if self.rank_by != "protocol":
             return self.rank_by
         return "test_f1" if protocol == "paper" else "validation_f1"

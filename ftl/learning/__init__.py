@@ -1,1 +1,1 @@
-"""Training a stack of node models: paradigms, objectives, optimizers, LightningModules. Importing this package does not import Lightning."""
+"""Training a stack of node models. Importing this package alone does not import Lightning."""

@@ -16,7 +16,8 @@ from ftl.randomness import derive_seed
 class BatchSettings:
     """How an epoch is cut (paper, Table 1: batch size 10).
 
-    ``max_steps_per_epoch`` caps an epoch at that many batches of a fresh random order; ``None`` takes all rows, as the paper does.
+    ``max_steps_per_epoch`` caps an epoch at that many batches of a fresh random order; ``None`` takes all rows, as the
+    paper does.
     """
 
     batch_size: int = 64
@@ -95,16 +96,17 @@ class StackRows:
         return StackRows(self.x, self.rows[index], self.label[index], self.weight[index], start, seeds, codes)
 
     def to(self, device: torch.device) -> "StackRows":
-        moved = [value.to(device) for value in (self.x, self.rows, self.label, self.weight)]
+        x, rows, label, weight = (value.to(device) for value in (self.x, self.rows, self.label, self.weight))
         codes = None if self.codes is None else self.codes.to(device)
-        return StackRows(*moved, self.start, self.seeds, codes)
+        return StackRows(x, rows, label, weight, self.start, self.seeds, codes)
 
 
 class EpochLoader:
     """Batches of an epoch for a stack whose models are sorted by number of steps, longest first.
 
-    Yields ``(entry, valid)``: positions in ``StackRows.rows``, shape (A, B), and the share of each row in its node's mean, shape (A, B),
-    zero for padding. A <= K counts the models that still have rows. The order is a function of model seed and epoch, never of iterator
+    Yields ``(entry, valid)``: positions in ``StackRows.rows``, shape (A, B), and the share of each row in its node's
+    mean, shape (A, B), zero for padding. A <= K counts the models that still have rows. The order is a function of
+    model seed and epoch, never of iterator
     state: Lightning calls ``iter`` once more than there are epochs.
     """
 

@@ -1,4 +1,4 @@
-"""One ordinary ``lightning.Trainer`` fit for a whole stack, which can be interrupted after any epoch and goes on to the same bits."""
+"""One ordinary ``lightning.Trainer`` fit for a whole stack; interrupted after an epoch, it goes on to the same bits."""
 
 import logging
 import os
@@ -49,7 +49,7 @@ class FitState:
 
 
 def prepare_process() -> None:
-    """Settings of every process that trains: one OpenMP thread (more make small products slower), no denormal numbers, quiet Lightning."""
+    """Settings of every process that trains: one OpenMP thread (two are slower), no denormals, a quiet Lightning."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -75,7 +75,8 @@ def fit_fleet(
     Models are sorted by length for training and come back in the caller's order.
 
     Args:
-        checkpoint: Where the fit's state is kept while it runs. If the file is there, the fit goes on from it; the caller removes it.
+        checkpoint: Where the fit's state is kept while it runs. If the file is there, the fit goes on from it; the
+            caller removes it.
         checkpoint_seconds: How often it is written, at the end of an epoch.
     """
     prepare_process()
@@ -189,8 +190,8 @@ class _Report(Callback):
 class _Checkpoint(Callback):
     """Writes the fit's state at the end of an epoch, at most every few seconds.
 
-    Lightning calls a callback's hook before the module's own, where a federated round is averaged; so the state is taken at the start
-    of the next epoch, when the round is complete.
+    Lightning calls a callback's hook before the module's own, where a federated round is averaged; so the state is
+    taken at the start of the next epoch, when the round is complete.
     """
 
     def __init__(self, path: Path, seconds: float, state: Callable[[], FitState]) -> None:

@@ -1,4 +1,4 @@
-"""What a node model is trained to do: the loss of each row, for the three levels of supervision (paper, section 3.1)."""
+"""What a node model is trained to do: the loss of each row, by level of supervision (paper, section 3.1)."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(output (K, B, *), x (K, B, F), label (K, B) in {0, 1}) -> loss of each row (K, B)."""
 
 REPULSION_MARGIN = 0.1
-"""Reconstruction error (MSE of [0, 1] data) beyond which a labelled anomaly is no longer pushed away; see :func:`hinge_loss`."""
+"""Reconstruction error (MSE of [0, 1] data) beyond which :func:`hinge_loss` pushes a labelled anomaly no further."""
 
 
 def reconstruction_loss(output: Tensor, x: Tensor, label: Tensor) -> Tensor:
@@ -20,15 +20,16 @@ def reconstruction_loss(output: Tensor, x: Tensor, label: Tensor) -> Tensor:
 def hinge_loss(output: Tensor, x: Tensor, label: Tensor) -> Tensor:
     """Reconstruct normal rows; push labelled anomalies out to an error of ``REPULSION_MARGIN`` and no further.
 
-    Note: the paper says that labelled anomalies "guide reconstruction" and prints MSE for all paradigms. Literally that is
-    ``include_as_normal``, which teaches the model to reconstruct faults; the bounded push is our reading (supervision.semi_loss).
+    Note: the paper says that labelled anomalies "guide reconstruction" and prints MSE for all paradigms. Literally that
+    is ``include_as_normal``, which teaches the model to reconstruct faults; the bounded push is our reading
+    (supervision.semi_loss).
     """
     error = reconstruction_loss(output, x, label)
     return torch.where(label > 0, torch.relu(REPULSION_MARGIN - error), error)
 
 
 def inverse_loss(output: Tensor, x: Tensor, label: Tensor) -> Tensor:
-    """Reconstruct normal rows; labelled anomalies cost the inverse of their error, as in Deep SAD (Ruff et al., 2020)."""
+    """Reconstruct normal rows; labelled anomalies cost the inverse of their error (Deep SAD, Ruff et al., 2020)."""
     error = reconstruction_loss(output, x, label)
     return torch.where(label > 0, 1e-3 / (error + 1e-3), error)
 

@@ -2,12 +2,13 @@
 
 They give torch's results and differ from torch's own in three ways:
 
-* A node that has run out of rows in an epoch is left alone: neither its weights nor its optimizer state move. (A zero gradient would
-  still let the second moment decay.) Active nodes stand first in the stack; ``n_active`` counts them and is set before each step.
-* ``backend="safe"`` avoids ``torch.sqrt`` on exact zeros, which is 50 times slower on a CPU than on other values and hits every ReLU
-  network with dead units: 1e-30 under the root is far below one unit in the last place of the denominator. For Adam ``safe`` takes
-  torch's fused kernel where it exists, which uses the hardware's root and one pass over memory. ``backend="torch"`` is the reference:
-  torch's own optimizer, with idle nodes put back as they were.
+* A node that has run out of rows in an epoch is left alone: neither its weights nor its optimizer state move. (A zero
+  gradient would still let the second moment decay.) Active nodes stand first in the stack; ``n_active`` counts them and
+  is set before each step.
+* ``backend="safe"`` avoids ``torch.sqrt`` on exact zeros, which is 50 times slower on a CPU than on other values and
+  hits every ReLU network with dead units: 1e-30 under the root is far below one unit in the last place of the
+  denominator. For Adam ``safe`` takes torch's fused kernel where it exists, which uses the hardware's root and one pass
+  over memory. ``backend="torch"`` is the reference: torch's own optimizer, with idle nodes put back as they were.
 * RMSprop can add eps inside the root, as Keras does: with the paper's learning rate the two hardly resemble each other.
 """
 
@@ -69,7 +70,7 @@ class FleetOptimizer(torch.optim.Optimizer):
         super().__init__(params, {"lr": settings.learning_rate})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -112,7 +113,7 @@ class FleetOptimizer(torch.optim.Optimizer):
             }
 
     def _active_runs(self, steps: Tensor, n_models: int) -> list[tuple[int, int, int]]:
-        """Runs (first, last, steps done) of active nodes that have made equally many steps; all are counted one further."""
+        """Runs (first, last, steps) of active nodes that have made equally many steps, this one included."""
         n_active = n_models if self.n_active is None else self.n_active
         steps[:n_active] += 1
         done = steps[:n_active].tolist()
@@ -126,7 +127,7 @@ class FleetOptimizer(torch.optim.Optimizer):
 
 
 class FleetRMSprop(FleetOptimizer):
-    """v <- alpha v + (1 - alpha) g^2;  w <- w - lr g / (sqrt(v) + eps), or lr g / sqrt(v + eps) with ``eps_inside_root``."""
+    """v <- alpha v + (1 - alpha) g^2;  w <- w - lr g / (sqrt(v) + eps); ``eps_inside_root``: lr g / sqrt(v + eps)."""
 
     moments = ("square_avg",)
 
@@ -180,7 +181,8 @@ class FleetAdam(FleetOptimizer):
 class TorchReference(FleetOptimizer):
     """torch's own RMSprop or Adam; nodes that are idle in a step are put back as they were.
 
-    Adam's bias correction counts one number of steps for the whole stack, so that nodes of unequal length need ``backend: safe``.
+    Adam's bias correction counts one number of steps for the whole stack, so that nodes of unequal length need
+    ``backend: safe``.
     """
 
     def __init__(self, params: Any, settings: OptimizerSettings) -> None:
@@ -196,7 +198,7 @@ class TorchReference(FleetOptimizer):
         self.state = self.inner.state
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():

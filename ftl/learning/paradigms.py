@@ -1,4 +1,4 @@
-"""What one level of supervision means: which rows a node trains on, and for what (paper, sections 3.1, 4.3.7, 4.5.3)."""
+"""What one level of supervision means: which rows a node trains on, and for what (paper, sections 3.1, 4.3.7)."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,9 @@ from ftl.randomness import generator
 class SupervisionSettings:
     """How much of the labels each paradigm sees, and what it does with them.
 
-    Note: the paper trains "unsupervised" models "solely on normal data", which needs labels; ``train_rows: all`` is the reading without any.
-    Its semi-supervised share of anomalies is not given. Supervised models use "one-fourth of the labeled data" (section 4.5.3).
+    Note: the paper trains "unsupervised" models "solely on normal data", which needs labels; ``train_rows: all`` is the
+    reading without any. Its semi-supervised share of anomalies is not given. Supervised models use "one-fourth of the
+    labeled data" (section 4.5.3).
     """
 
     train_rows: str = "normal"
@@ -67,7 +68,7 @@ class Paradigm:
         return SEMI_SUPERVISED_LOSSES[supervision.semi_loss] if self.needs_labels else reconstruction_loss
 
     def train_rows(self, fleet: Fleet, node: int, supervision: SupervisionSettings, seed: int) -> NodeRows:
-        """The node's own training rows; labels lent from the test part (``Fleet.lent``) join where the paradigm needs labels."""
+        """The node's own training rows; labels lent by the test part (``Fleet.lent``) join where labels are needed."""
         train = fleet.rows(node, TRAIN)
         if not self.needs_labels:
             rows = train if supervision.train_rows == "all" else train[fleet.label[train] != 1]

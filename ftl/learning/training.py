@@ -14,14 +14,14 @@ from ftl.models.network import StackedNetwork
 from ftl.models.state import StackedState
 
 EndOfRound = Callable[[StackedState, Sequence[Tensor], Tensor], tuple[StackedState, list[int]]]
-"""(client states, positions of each cohort's clients, n_k) -> (states to go on from, clients left out of each cohort)."""
+"""(client states, positions of each cohort's clients, n_k) -> (states to go on from, clients left out by cohort)."""
 
 
 class LocalTraining(L.LightningModule):
     """Each of K nodes trains its own model on its own rows (paper, section 3.1).
 
-    The loss is the sum over nodes of each node's own mean over its batch, so that gradients never mix and K stacked fits equal K
-    separate ones. Models are sorted by number of steps per epoch, longest first.
+    The loss is the sum over nodes of each node's own mean over its batch, so that gradients never mix and K stacked
+    fits equal K separate ones. Models are sorted by number of steps per epoch, longest first.
 
     Attributes:
         losses: One (K,) tensor per epoch: each node's mean loss over its steps.
@@ -89,14 +89,15 @@ class LocalTraining(L.LightningModule):
 class FederatedTraining(LocalTraining):
     """Clients of one or more cohorts train together by rounds (paper, sections 3.2 and 4.3.3).
 
-    A round is ``n_local_epochs`` epochs; at its end the clients of each cohort are averaged, weighted by their rows, and all of them go
-    on from the average. Cohorts that share a stack never meet.
+    A round is ``n_local_epochs`` epochs; at its end the clients of each cohort are averaged, weighted by their rows,
+    and all of them go on from the average. Cohorts that share a stack never meet.
 
     Attributes:
         cohorts: Positions in the stack of each cohort's clients.
         weights: n_k of each client, shape (K,).
         end_round: What the server does with the clients' states.
-        excluded: One list per round: how many clients of each cohort sent a state that was not finite and were left out of the average.
+        excluded: One list per round: how many clients of each cohort sent a state that was not finite and were left out
+            of the average.
     """
 
     def __init__(
@@ -129,7 +130,8 @@ class FederatedTraining(LocalTraining):
 class FineTuning(LocalTraining):
     """Targets adapt the global model to their own rows (paper, section 4.3.4): the decoder alone, or all of it.
 
-    With ``frozen_encoder`` the encoder is a constant: its codes are computed once per row, and the decoder trains on them.
+    With ``frozen_encoder`` the encoder is a constant: its codes are computed once per row, and the decoder trains on
+    them.
     """
 
     def __init__(self, *args: Any, frozen_encoder: bool, **kwargs: Any) -> None:

@@ -1,6 +1,7 @@
 """State is data: taking, joining, repeating and averaging stacked models.
 
-A stacked state maps parameter names to tensors whose dim 0 counts models. Nothing here knows of modules, rounds or files.
+A stacked state maps parameter names to tensors whose dim 0 counts models. Nothing here knows of modules, rounds or
+files.
 """
 
 from collections.abc import Callable, Sequence

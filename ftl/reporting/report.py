@@ -56,6 +56,7 @@ def write_report(
     rounds: pd.DataFrame | None,
     fleets_reports: Mapping[str, dict[str, Any]],
     sentences: Sequence[str],
+    verdicts: Sequence[str],
     params: Mapping[str, Any],
 ) -> None:
     """Write report.md and its figures into ``folder``; report.md comes last.
@@ -66,7 +67,8 @@ def write_report(
         results: The results table.
         rounds: Columns dataset, paradigm, policy, n_participants, draw, seed, round, train_loss; or None.
         fleets_reports: ``Fleet.report`` by dataset.
-        sentences: The verdicts in words: where federation helped, and where it did not.
+        sentences: Where federation helped and where it did not, in a few sentences.
+        verdicts: The verdict on every cell, a sentence each.
         params: The experiment's parameters.
     """
     origins = {dataset: str(report["origin"]) for dataset, report in fleets_reports.items()}
@@ -77,6 +79,7 @@ def write_report(
         _data(summary, results, fleets_reports),
         "## Did federation help?\n",
         _bullets(sentences) if sentences else "No cell could be compared: no node has a defined ΔF1.\n",
+        *([_folded("Every cell, one by one", _bullets(verdicts))] if verdicts else []),
         *_pictures(figures, folder, "delta_f1"),
         "## Transfer to target nodes, as in the paper's Tables 2 to 4\n",
         *_tables(summary, results, origins, tables_like_the_paper, "Before and after transfer"),

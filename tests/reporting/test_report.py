@@ -10,7 +10,8 @@ import yaml
 from rich.console import Console
 
 from ftl.data import NodeTable, PrepareSettings, prepare_fleet
-from ftl.evaluation import results_frame, summarise, verdict_sentences
+from ftl.evaluation import results_frame, summarise
+from ftl.evaluation.headline import overview_sentences, verdict_sentences
 from ftl.reporting import terminal_tables, write_report
 
 N_NODES, N_ROWS, N_TEST = 6, 200, 40
@@ -86,7 +87,9 @@ def run(tmp_path_factory):
             for r in range(1, 5)
         ]
     )  # fmt: skip
-    write_report(folder, summary, results, rounds, reports, verdict_sentences(summary), PARAMS)
+    write_report(
+        folder, summary, results, rounds, reports, overview_sentences(summary), verdict_sentences(summary), PARAMS
+    )
     return folder, summary
 
 
@@ -165,7 +168,7 @@ def test_a_run_without_transfer_still_has_a_report(run, tmp_path):
     _, summary = run
     rest = summary[summary["policy"].isna()]
     results = results_frame([scored_row("sim", "rigorous", "local", f"n{k}", 5) for k in range(3)])
-    write_report(tmp_path, rest[rest["dataset"] == "sim"], results, None, {}, [], {})
+    write_report(tmp_path, rest[rest["dataset"] == "sim"], results, None, {}, [], [], {})
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "No cell could be compared" in text
     assert "There are no such rows in the summary" in section(text, "Transfer to target nodes")
