@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from ftl.experiment.rounds import read_rounds
 from ftl.reporting.report import write_report
 from pipelines.stage import run
 
+METRICS = ("delta_f1", "delta_f1_vs_local_long", "auroc_best_arm", "auroc_best_baseline")
 
 def main(params: Params, artifacts: str) -> None:
     at = Path(artifacts)
@@ -33,10 +35,20 @@ def main(params: Params, artifacts: str) -> None:
     write_summary(summary, at / "summary.csv")
     rounds.to_csv(at / "rounds.csv", index=False)
     delta_f1_of_transfer(summary).to_csv(at / "delta_f1.csv", index=False)
-    (at / "metrics.json").write_text(json.dumps(headline(summary), indent=1) + "\n")
+    write_metrics(headline(summary), at / "metrics")
     reports = {name: fleet.report for name, fleet in fleets.items()}
     write_report(at / "report", summary, results, rounds, reports, sentences, verdict_sentences(summary), params)
     print("\n".join(sentences))
+
+
+def write_metrics(protocols: dict[str, Any], folder: Path) -> None:
+    """What `dvc metrics` compares, a file for every dataset and paradigm: `dvc metrics show` makes a row of each."""
+    folder.mkdir(exist_ok=True)
+    for datasets in protocols.values():  # one: params.yaml names the protocol
+        for dataset, paradigms in datasets.items():
+            for paradigm, numbers in paradigms.items():
+                few = {name: numbers[name] for name in METRICS}
+                (folder / f"{dataset}_{paradigm}.json").write_text(json.dumps(few, indent=1) + "\n")
 
 
 def delta_f1_of_transfer(summary: pd.DataFrame) -> pd.DataFrame:
