@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from ftl.errors import UserError
+from ftl.errors import UserError, disk_full_message, is_disk_full
 
 if TYPE_CHECKING:
     from ftl.experiment.fleet_run import FleetRun
@@ -165,16 +165,14 @@ def main() -> None:
     except UserError as error:
         print(f"ftl: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if isinstance(ended, SystemExit) and ended.code != 130:  # 130: what Typer makes of an interrupt
+            raise
         print("ftl: interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
-    except OSError as error:
-        if error.errno in (28, 122):  # ENOSPC, EDQUOT
-            print(
-                f"ftl: the disk is full ({error.filename or 'while writing'}); "
-                "free some space and run the same command again",
-                file=sys.stderr,
-            )
+    except Exception as error:
+        if is_disk_full(error):
+            print(f"ftl: {disk_full_message(error)}", file=sys.stderr)
             sys.exit(2)
         raise
 

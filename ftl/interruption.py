@@ -133,9 +133,14 @@ def _drop_entries_of_the_dead(path: Path, entries: dict[str, Any]) -> str | None
 
 
 def _could_have_written(pid: int, when: float) -> bool:
-    """Is there a process with this pid that was there at that time? If it started later, the pid was given out anew."""
+    """Is there a process with this pid that was there at that time? If it started later, the pid was given out anew.
+
+    A killed process whose parent has not collected it (nobody does in many containers) still has its pid, which is
+    enough for DVC to wait for it; it is gone nevertheless.
+    """
     try:
-        return bool(psutil.Process(pid).create_time() <= when + CLOCK_SLACK)
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and bool(process.create_time() <= when + CLOCK_SLACK)
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

@@ -6,17 +6,18 @@ from typing import Any
 
 import pandas as pd
 
-from ftl.config import Params
+from ftl.config import Params, words
 from ftl.data.fleet import read_fleet
 from ftl.evaluation.headline import headline, overview_sentences, verdict_sentences
 from ftl.evaluation.results import merge_results, write_results
 from ftl.evaluation.summary import write_summary
-from ftl.experiment.evaluate import evaluate_fleet, summarise_results
+from ftl.experiment.evaluate import evaluate_fleet, scored_stages, summarise_results
 from ftl.experiment.rounds import read_rounds
 from ftl.reporting.report import write_report
 from pipelines.stage import run
 
 METRICS = ("delta_f1", "delta_f1_vs_local_long", "auroc_best_arm", "auroc_best_baseline")
+
 
 def main(params: Params, artifacts: str) -> None:
     at = Path(artifacts)
@@ -24,7 +25,7 @@ def main(params: Params, artifacts: str) -> None:
     fleets = {name: read_fleet(at / "fleets" / name) for name in datasets}
     results = merge_results(
         [
-            evaluate_fleet(fleets[name], [at / stage / name for stage in ("baselines", "local", "transfer")])
+            evaluate_fleet(fleets[name], [at / stage / name for stage in scored_stages(words(params, "paradigms"))])
             for name in datasets
         ]
     )

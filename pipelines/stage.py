@@ -4,9 +4,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from ftl.config import Params, read_params
-from ftl.errors import UserError
+from ftl.errors import UserError, disk_full_message, is_disk_full
 
 WORK = Path("work")
 """Where unfinished stages keep what they have computed, so that a killed `dvc repro` goes on from there."""
@@ -18,8 +19,19 @@ def run(main: Callable[..., None]) -> None:
     try:
         main(_params(), *sys.argv[1:])
     except UserError as error:
-        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
-        sys.exit(2)
+        _end(str(error))
+    except Exception as error:
+        if is_disk_full(error):
+            _end(disk_full_message(error))
+        raise
+
+
+def _end(message: str) -> NoReturn:
+    print(f"{Path(sys.argv[0]).stem}: {message}", file=sys.stderr)
+    sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"{Path(sys.argv[0]).stem}: interrupted; `make repro` goes on from here", file=sys.stderr)
+        sys.exit(130)
 
 
 def _params() -> Params:

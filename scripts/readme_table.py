@@ -1,4 +1,4 @@
-"""Write the README's table and picture from the pipeline's results: python scripts/readme_table.py, after make repro."""
+"""Write the README's table and picture from the results of make repro: python scripts/readme_table.py."""
 
 import shutil
 from pathlib import Path

@@ -138,6 +138,16 @@ def test_a_pid_that_was_given_out_anew_does_not_hold_a_file(tmp_path):
     assert json.loads(path.read_text())["write"] == {}
 
 
+def test_a_killed_process_that_nobody_has_collected_does_not_hold_a_file(tmp_path):
+    """As after a kill of the whole process group: DVC's parent is gone as well, and DVC would call the file busy."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    eventually(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+    path = write_rwlock(tmp_path, write={"out.txt": {"pid": process.pid, "cmd": "dvc repro"}})
+    assert str(process.pid) in heal_rwlock(tmp_path)
+    assert json.loads(path.read_text())["write"] == {}
+    process.wait()
+
+
 def test_a_rwlock_that_is_all_right_is_not_touched(tmp_path):
     assert heal_rwlock(tmp_path) is None
     path = write_rwlock(tmp_path)

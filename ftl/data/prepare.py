@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -146,9 +147,7 @@ def prepare_fleet(source: TelemetrySource, settings: PrepareSettings, protocol: 
     start = np.cumsum([0, *(len(rows) for rows in plan.part)])
     labels_borrowed, lent = lend_labels(part, label, start, settings.lend_fraction)
     with replacing(folder) as partial:
-        x = np.lib.format.open_memmap(
-            partial / "x.npy", mode="w+", dtype=np.float32, shape=(len(part), len(plan.features))
-        )
+        x = _create_x(partial / "x.npy", len(part), len(plan.features))
         _copy_values(source, plan, start, x)
         scaling = fit_scaling(
             lambda node: x[start[node] : start[node + 1]][plan.part[node] == TRAIN],
@@ -344,6 +343,15 @@ def _drop_columns(
     for column in np.flatnonzero(~keep):
         dropped[alignment.features[column]] = f"missing in {share[column]:.1%} of the training rows"
     return tuple(name for name, kept in zip(alignment.features, keep, strict=True) if kept), dropped
+
+
+def _create_x(path: Path, n_rows: int, n_features: int) -> np.memmap:
+    """An array on disk to write into, shape (n_rows, n_features)."""
+    x = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n_rows, n_features))
+    if hasattr(os, "posix_fallocate"):  # else the file has holes, and a disk that fills up later kills with SIGBUS
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return x
 
 
 def _copy_values(source: TelemetrySource, plan: Plan, start: np.ndarray, x: np.ndarray) -> None:

@@ -34,6 +34,11 @@ SCORES_SCHEMA = pa.schema(
 )
 
 
+def scored_stages(paradigms: Iterable[str]) -> tuple[str, ...]:
+    """The stages whose scores are evaluated: baselines are compared with the unsupervised models, and only with them."""
+    return ("baselines", "local", "transfer") if "unsupervised" in paradigms else ("local", "transfer")
+
+
 def evaluate_fleet(fleet: Fleet, stages: Iterable[Path]) -> pd.DataFrame:
     """The results table of one fleet, from the scored nodes of its stages; checked, leak check included.
 

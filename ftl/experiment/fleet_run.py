@@ -17,7 +17,7 @@ from ftl.errors import UserError
 from ftl.evaluation.results import write_results
 from ftl.evaluation.summary import write_summary
 from ftl.experiment.classical import baseline_units
-from ftl.experiment.evaluate import evaluate_fleet, summarise_results, write_scores
+from ftl.experiment.evaluate import evaluate_fleet, scored_stages, summarise_results, write_scores
 from ftl.experiment.federated import check_cohort_sizes, federated_stage
 from ftl.experiment.local import local_stage
 from ftl.experiment.rounds import read_rounds
@@ -66,7 +66,7 @@ class FleetRun:
         at = self.stages
         names, seeds = words(self.params, "baselines"), seeds_of(self.params)
         detection = section(self.params, "detection", DetectionSettings)
-        if "unsupervised" in paradigms_of(self.params):
+        if "baselines" in scored_stages(paradigms_of(self.params)):
             units = baseline_units(at / "fleet", names, seeds, detection)
             run_stage(
                 f"baselines {self.fleet.name}",
@@ -84,16 +84,20 @@ class FleetRun:
 
     def evaluate(self, dump_scores: bool) -> pd.DataFrame:
         """Write results.parquet, summary.csv, rounds.csv and, on request, scores.parquet."""
-        stages = [self.stages / name for name in ("baselines", "local", "transfer") if (self.stages / name).is_dir()]
+        stages = [self.stages / name for name in scored_stages(paradigms_of(self.params))]
         name = self.fleet.name
         self.results = evaluate_fleet(self.fleet, stages)
         self.summary = summarise_results(self.results, {name: self.fleet})
         self.rounds = read_rounds({name: self.stages / "federated"})
+        summary_file = self.out / SUMMARY_FILE
+        earlier = summary_file.read_bytes() if summary_file.exists() else b""
         write_results(self.results, self.out / RESULTS_FILE)
-        write_summary(self.summary, self.out / SUMMARY_FILE)
+        write_summary(self.summary, summary_file)
         self.rounds.to_csv(self.out / ROUNDS_FILE, index=False)
         if dump_scores:
             write_scores({name: (self.fleet, stages)}, self.out / SCORES_FILE)
+        elif summary_file.read_bytes() != earlier:
+            (self.out / SCORES_FILE).unlink(missing_ok=True)  # scores of other results
         half = self.out / (PARAMS_FILE + ".half")
         half.write_text(json.dumps(self.params, indent=1) + "\n")
         os.replace(half, self.out / PARAMS_FILE)

@@ -101,7 +101,9 @@ def train_local(
     save_file(long.network, folder / LOCAL_LONG_FILE)
 
     ranking_rows = task.ranking_rows(rank_by)
-    ranking_judge = Judge(task.fleet, task.paradigm, task.calibration_rows(False), training.model, detection)
+    ranking_judge = Judge(
+        task.fleet, task.paradigm, task.calibration_rows(rank_by == "test_f1"), training.model, detection
+    )
     ranked = list(ranking_judge.judge(short.network, nodes, ranking_rows))
     _ranking(task, ranked, ranking_rows).to_csv(folder / RANKING_FILE, index=False, float_format="%.17g")
 

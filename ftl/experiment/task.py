@@ -1,5 +1,6 @@
 """One paradigm and seed on one fleet: what its local, federated and fine-tuning fits have in common."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,9 @@ class Task:
 
     @cached_property
     def x(self) -> torch.Tensor:
-        return torch.from_numpy(self.fleet.x)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*not writable.*")  # it is only ever read
+            return torch.from_numpy(self.fleet.x)
 
     @cached_property
     def train(self) -> list[NodeRows]:

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -48,10 +49,11 @@ def run_stage(stage: str, units: Iterable[Unit], out: Path, work: Path, *depends
         depends_on: All that the units' results depend on: settings, fingerprints of inputs.
     """
     key = digest(stage, *depends_on, _code_digest())
+    folder = work / f"{stage}-{key[:16]}"
     if stage_key(out) == key:
+        _remove(folder)
         return
     units = list(units)
-    folder = work / f"{stage}-{key[:16]}"
     missing = [unit for unit in units if not (folder / unit.name).is_dir()]
     if len(missing) < len(units):
         print(
@@ -81,6 +83,10 @@ def run_units(title: str, units: list[Unit], folder: Path) -> None:
         try:
             for done in as_completed([pool.submit(_run_unit_in_worker, unit, folder) for unit in units]):
                 done.result()
+        except KeyboardInterrupt:
+            for worker in multiprocessing.active_children():
+                worker.kill()  # what they have finished is kept
+            raise
         except BrokenProcessPool as error:
             raise UserError(
                 f"{title}: a worker process was killed (out of memory?); finished parts are kept: run the same command "
@@ -126,6 +132,7 @@ def unit_folders(out: Path) -> list[Path]:
 
 
 def _publish(folder: Path, names: list[str], out: Path, key: str) -> None:
+    (out / STAGE_FILE).unlink(missing_ok=True)  # half removed, the old stage must not pass for a finished one
     if out.exists():
         shutil.rmtree(out)
     for name in names:
@@ -136,7 +143,16 @@ def _publish(folder: Path, names: list[str], out: Path, key: str) -> None:
     half = out / (STAGE_FILE + ".half")
     half.write_text(json.dumps({"key": key}) + "\n")
     os.replace(half, out / STAGE_FILE)
-    shutil.rmtree(folder)
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of units; an interruption leaves none of them that would pass for whole."""
+    removed = folder.with_name(f"{folder.name}.removed")
+    shutil.rmtree(removed, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, removed)
+        shutil.rmtree(removed)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -166,6 +182,7 @@ _events: Any = None
 def _begin_worker(parent: int, events: Any) -> None:
     global _events
     _events = events
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
 
 

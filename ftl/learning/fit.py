@@ -132,7 +132,10 @@ def fit_fleet(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    trainer.fit(module)
+    try:
+        trainer.fit(module)
+    except SystemExit as ended:  # what Lightning makes of an interrupt; the caller shall see one
+        raise KeyboardInterrupt from ended
     return state_now()
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam as torch_adam
 
 from ftl.errors import ConfigError
 
@@ -95,6 +94,16 @@ class FleetOptimizer(torch.optim.Optimizer):
         """Start anew, as a client with fresh optimizer state does in every round."""
         self.state.clear()
 
+    @torch.no_grad()
+    def forget_diverged(self) -> None:
+        """Nodes whose moments are not finite start anew; otherwise one bad step would spoil all that follow."""
+        stacked = [value for state in self.state.values() for value in state.values() if value.dim() > 0]
+        moments = [value for value in stacked if value.is_floating_point()]
+        if moments:
+            finite = torch.stack([value.isfinite().flatten(1).all(dim=1) for value in moments]).all(dim=0)
+            for value in stacked:
+                value[~finite.to(value.device)] = 0
+
     def take_state(self) -> dict[str, Tensor]:
         """Moments and step counts of all models by flat name, dim 0 = model; empty before the first step."""
         taken = {}
@@ -112,18 +121,12 @@ class FleetOptimizer(torch.optim.Optimizer):
                 if name.startswith(prefix)
             }
 
-    def _active_runs(self, steps: Tensor, n_models: int) -> list[tuple[int, int, int]]:
-        """Runs (first, last, steps) of active nodes that have made equally many steps, this one included."""
-        n_active = n_models if self.n_active is None else self.n_active
-        steps[:n_active] += 1
-        done = steps[:n_active].tolist()
-        runs: list[tuple[int, int, int]] = []
-        for model, count in enumerate(done):
-            if runs and runs[-1][2] == count:
-                runs[-1] = (runs[-1][0], model + 1, count)
-            else:
-                runs.append((model, model + 1, count))
-        return runs
+    def _count_step(self, params: list[Tensor]) -> Tensor:
+        """One step more for every active node; gives their counts, shape (A,)."""
+        n_active = params[0].shape[0] if self.n_active is None else self.n_active
+        for param in params:
+            self.state[param]["steps"][:n_active] += 1
+        return self.state[params[0]]["steps"][:n_active]
 
 
 class FleetRMSprop(FleetOptimizer):
@@ -147,7 +150,11 @@ class FleetRMSprop(FleetOptimizer):
 
 
 class FleetAdam(FleetOptimizer):
-    """Adam with bias correction by each node's own number of steps."""
+    """Adam with bias correction by each node's own number of steps.
+
+    The fused kernel is given each node's tensors by themselves: it rounds the last few numbers of a tensor otherwise
+    than the others, and a node's bits must not depend on who else is in the stack.
+    """
 
     moments = ("exp_avg", "exp_avg_sq")
 
@@ -155,27 +162,30 @@ class FleetAdam(FleetOptimizer):
         if not params:
             return
         s = self.settings
-        runs = self._active_runs(self.state[params[0]]["steps"], params[0].shape[0])
-        for param in params[1:]:
-            self.state[param]["steps"].copy_(self.state[params[0]]["steps"])
-        fused = params[0].device.type in ("cpu", "cuda") and params[0].dtype in (torch.float32, torch.float64)
-        for first, last, count in runs:
-            weights = [param.detach()[first:last] for param in params]
-            gradients = [param.grad[first:last] for param in params]  # type: ignore[index]
-            m = [self.state[param]["exp_avg"][first:last] for param in params]
-            v = [self.state[param]["exp_avg_sq"][first:last] for param in params]
-            if fused:
-                before = [torch.tensor(float(count - 1), device=params[0].device) for _ in params]
-                torch_adam(
-                    weights, gradients, m, v, [], before, foreach=False, fused=True, amsgrad=False, capturable=False,
-                    beta1=s.beta1, beta2=s.beta2, lr=lr, weight_decay=0.0, eps=s.eps, maximize=False,
-                )  # fmt: skip
-                continue
-            for weight, gradient, m_, v_ in zip(weights, gradients, m, v, strict=True):
-                m_.lerp_(gradient, 1 - s.beta1)
-                v_.mul_(s.beta2).addcmul_(gradient, gradient, value=1 - s.beta2)
-                root = torch.add(v_, TINY).sqrt_().div_((1 - s.beta2**count) ** 0.5).add_(s.eps)
-                weight.addcdiv_(m_, root, value=-lr / (1 - s.beta1**count))
+        steps = self._count_step(params)
+        n_active = len(steps)
+        weights = [param.detach()[:n_active] for param in params]
+        gradients = [param.grad[:n_active] for param in params]  # type: ignore[index]
+        m = [self.state[param]["exp_avg"][:n_active] for param in params]
+        v = [self.state[param]["exp_avg_sq"][:n_active] for param in params]
+        if params[0].device.type in ("cpu", "cuda") and params[0].dtype in (torch.float32, torch.float64):
+            counts = _by_node([steps.to(params[0].device, torch.float32)] * len(params))
+            torch._fused_adam_(
+                _by_node(weights), _by_node(gradients), _by_node(m), _by_node(v), [], counts,
+                lr=lr, beta1=s.beta1, beta2=s.beta2, eps=s.eps, weight_decay=0.0, amsgrad=False, maximize=False,
+            )  # fmt: skip
+            return
+        done = steps.view(-1, 1, 1).double()
+        step_size, correction = (lr / (1 - s.beta1**done)).to(params[0]), (1 - s.beta2**done).sqrt().to(params[0])
+        for weight, gradient, m_, v_ in zip(weights, gradients, m, v, strict=True):
+            m_.lerp_(gradient, 1 - s.beta1)
+            v_.mul_(s.beta2).addcmul_(gradient, gradient, value=1 - s.beta2)
+            root = torch.add(v_, TINY).sqrt_().div_(correction).add_(s.eps)
+            weight.sub_(m_ / root * step_size)
+
+
+def _by_node(stacked: list[Tensor]) -> list[Tensor]:
+    return [of_node for value in stacked for of_node in value.unbind()]
 
 
 class TorchReference(FleetOptimizer):

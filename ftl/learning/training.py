@@ -125,6 +125,8 @@ class FederatedTraining(LocalTraining):
         self.excluded.append(excluded)
         if self.client_state == "fresh":
             self.fleet_optimizer.forget()
+        else:
+            self.fleet_optimizer.forget_diverged()
 
 
 class FineTuning(LocalTraining):

@@ -13,10 +13,10 @@ from ftl.config import Params, override, read_profile
 from ftl.data.fleet_folder import FleetFolder
 from ftl.experiment.fleet_run import FleetRun
 
-N_NODES, N_ROWS, N_TEST = 6, 300, 60
+N_NODES, N_ROWS = 6, 300
 FEATURES = ("fan", "power", "temperature", "traffic")
 
-# Two bursts before the validation slice, one in it, two in the test part.
+# Two bursts before the validation slice, one in it, two in the test part, which begins after step 242.
 BURSTS = ((60, 6), (150, 8), (226, 6), (252, 6), (280, 5))
 
 SMALL = (
@@ -45,7 +45,8 @@ def node_table(node: int) -> pd.DataFrame:
     for first, length in BURSTS:
         label[first + node % 3 : first + node % 3 + length] = 1
     values[label == 1, :2] += random.choice([-3.0, 3.0])
-    return pd.DataFrame({"step": step, **dict(zip(FEATURES, values.T, strict=True)), "label": label})
+    table = pd.DataFrame({"step": step, **dict(zip(FEATURES, values.T, strict=True)), "label": label})
+    return table[6 * node :]  # nodes joined the fleet one after the other
 
 
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> Path:
@@ -117,3 +118,41 @@ def run_fleet(fleet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def whole_run(fleet_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Every arm, baseline, paradigm and policy, two seeds, with scores; only to be read."""
     return finish(fleet_folder, params_of(), tmp_path_factory.mktemp("whole") / "out", dump_scores=True)
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ftl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """The command ``ftl`` in this process, which has imported what takes seconds to import."""
+    from ftl.cli import main
+
+    monkeypatch.setenv("FTL_WORKERS", "1")
+
+    def command(*words: str | Path) -> Said:
+        monkeypatch.setattr("sys.argv", ["ftl", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Said(int(ended.value.code or 0), said.out, said.err)
+
+    return command
+
+
+def as_options(assignments: tuple[str, ...]) -> list[str]:
+    """Assignments as the command line takes them."""
+    return [word for assignment in assignments for word in ("-S", assignment)]
+
+
+@pytest.fixture(scope="session")
+def one_part_each() -> tuple[str, ...]:
+    """Settings of the least run with every stage."""
+    return (*ONE[:-1], "baselines=[pca]")

@@ -1,4 +1,4 @@
-"""The training that the engine must equal, with nothing of ours in it: nn.Linear, torch.optim, one node after the other.
+"""The training that the engine must equal, and nothing of ours in it: nn.Linear, torch.optim, node after node.
 
 Only the row order is shared, since the random order of a fit is part of what is to be equal.
 """

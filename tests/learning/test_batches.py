@@ -107,7 +107,9 @@ def test_reordered_rows_are_the_same_rows_of_the_same_nodes():
     assert (turned.n_models, turned.seeds, turned.n_rows()) == (2, (102, 100), [40, 23])
     for new, old in ((0, 2), (1, 0)):
         for field in ("rows", "label", "weight", "codes"):
-            assert torch.equal(getattr(turned, field)[turned.entries(new)], getattr(rows, field)[rows.entries(old)]), field
+            assert torch.equal(getattr(turned, field)[turned.entries(new)], getattr(rows, field)[rows.entries(old)]), (
+                field
+            )
     assert turned.x is rows.x
 
 

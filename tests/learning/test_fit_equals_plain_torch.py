@@ -47,7 +47,9 @@ OPTIMIZERS = {
 EACH_OPTIMIZER = pytest.mark.parametrize(("settings", "plain"), OPTIMIZERS.values(), ids=OPTIMIZERS)
 
 
-def plain_fits(rows, start, plain_optimizer, n_epochs=N_EPOCHS, loss=mean_squared_error, output="sigmoid", max_steps=None):
+def plain_fits(
+    rows, start, plain_optimizer, n_epochs=N_EPOCHS, loss=mean_squared_error, output="sigmoid", max_steps=None
+):
     """Every node by itself; its end state and mean losses."""
     networks, losses = [], []
     for model in range(rows.n_models):
@@ -116,7 +118,13 @@ def test_decoder_only_fine_tuning_equals_a_torch_loop_with_a_frozen_encoder(sett
     rows = toy_rows()
     start = repeat({name: value.double() for name, value in received.items()}, rows.n_models)
     stacked = fit(
-        rows, start, N_EPOCHS, settings, model=model, training=FineTuning, arguments=lambda order: {"frozen_encoder": True}
+        rows,
+        start,
+        N_EPOCHS,
+        settings,
+        model=model,
+        training=FineTuning,
+        arguments=lambda order: {"frozen_encoder": True},
     )
     for node in range(rows.n_models):
         network = PlainNetwork(start, node)
@@ -152,7 +160,9 @@ def test_a_classifiers_head_alone_is_fine_tuned_as_in_a_torch_loop():
         optimizer = torch.optim.Adam(network.decoder.parameters(), lr=RATE)
         train(network, optimizer, rows, node, range(N_EPOCHS), BATCHES.batch_size, weighted_cross_entropy)
         head = network.stacked()
-        assert_close(take(stacked.network, [node]), head | take(split_off(start, lambda n: n.startswith(ENCODER))[0], [node]))
+        assert_close(
+            take(stacked.network, [node]), head | take(split_off(start, lambda n: n.startswith(ENCODER))[0], [node])
+        )
 
 
 def _weighted(of_row):

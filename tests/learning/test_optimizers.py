@@ -14,7 +14,9 @@ EQUAL_LENGTHS = (20, 20, 20)
 COMBINATIONS = [(name, backend) for name in OPTIMIZERS for backend in BACKENDS]
 EACH = pytest.mark.parametrize(("name", "backend"), COMBINATIONS, ids=[f"{n}, {b}" for n, b in COMBINATIONS])
 IDLE = pytest.mark.parametrize(
-    ("name", "backend"), [("adam", "safe"), ("rmsprop", "safe"), ("rmsprop", "torch")], ids=["adam", "rmsprop", "rmsprop, torch"]
+    ("name", "backend"),
+    [("adam", "safe"), ("rmsprop", "safe"), ("rmsprop", "torch")],
+    ids=["adam", "rmsprop", "rmsprop, torch"],
 )
 
 

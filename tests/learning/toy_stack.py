@@ -30,7 +30,7 @@ def toy_rows(
     seeds: Sequence[int] | None = None,
     weighted: bool = False,
 ) -> StackRows:
-    """Rows of unlike nodes, scattered over one table; every fourth is labelled 1. ``weighted``: no two weigh the same."""
+    """Rows of unlike nodes, scattered over one table; every fourth has label 1. ``weighted``: no two weigh the same."""
     random = np.random.default_rng(seed)
     place = random.permutation(sum(n_rows))
     x = np.empty((len(place), N_FEATURES))
@@ -40,7 +40,9 @@ def toy_rows(
         x[mine] = 1 / (1 + np.exp(-hidden))
     labels = [(np.arange(n) % 4 == 0).astype(np.float32) for n in n_rows]
     weights = [random.uniform(0.5, 2.0, n) if weighted else np.ones(n) for n in n_rows]
-    return StackRows.of(torch.from_numpy(x).to(dtype), rows, labels, weights, seeds or [100 + k for k in range(len(n_rows))])
+    return StackRows.of(
+        torch.from_numpy(x).to(dtype), rows, labels, weights, seeds or [100 + k for k in range(len(n_rows))]
+    )
 
 
 def unlike_models(n_models: int, kind: NetworkKind = "autoencoder", dtype: torch.dtype = torch.float64) -> StackedState:
@@ -70,7 +72,10 @@ def fit(
         return training(network, stack, objective, settings, batches, **arguments(order))
 
     begun = start if isinstance(start, FitState) else FitState(start)
-    return fit_fleet(build, begun, rows, n_epochs, kind, model, batches, checkpoint, 0.0, report)
+    try:
+        return fit_fleet(build, begun, rows, n_epochs, kind, model, batches, checkpoint, 0.0, report)
+    finally:
+        torch.set_flush_denormal(False)  # a fit flushes them in its whole process: here, in all tests that follow
 
 
 class Interruption(RuntimeError):
@@ -96,4 +101,6 @@ def assert_same_bits(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 def assert_close(one: dict[str, Tensor], other: dict[str, Tensor], rtol: float = 1e-9, atol: float = 1e-12) -> None:
     assert one.keys() == other.keys()
     for name, value in one.items():
-        torch.testing.assert_close(value, other[name], rtol=rtol, atol=atol, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            value, other[name], rtol=rtol, atol=atol, msg=lambda text, name=name: f"{name}: {text}"
+        )
