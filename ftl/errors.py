@@ -20,7 +20,7 @@ _FULL = re.compile("No space left on device|Disk quota exceeded|disk is full|[0-
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Did it fail because the disk is full? Some libraries keep the errno; numpy, safetensors and sqlite only say so."""
+    """Did it fail because the disk is full? Some libraries keep the errno; numpy, safetensors and sqlite say so."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or bool(_FULL.search(str(error)))
 
 

@@ -19,19 +19,18 @@ def run(main: Callable[..., None]) -> None:
     try:
         main(_params(), *sys.argv[1:])
     except UserError as error:
-        _end(str(error))
+        _end(str(error), 2)
+    except KeyboardInterrupt:
+        _end("interrupted; `make repro` goes on from here", 130)
     except Exception as error:
         if is_disk_full(error):
-            _end(disk_full_message(error))
+            _end(disk_full_message(error), 2)
         raise
 
 
-def _end(message: str) -> NoReturn:
+def _end(message: str, code: int) -> NoReturn:
     print(f"{Path(sys.argv[0]).stem}: {message}", file=sys.stderr)
-    sys.exit(2)
-    except KeyboardInterrupt:
-        print(f"{Path(sys.argv[0]).stem}: interrupted; `make repro` goes on from here", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(code)
 
 
 def _params() -> Params:
