@@ -68,6 +68,10 @@ def run(
     params = override(read_profile(profile), set_ or [])
     params.pop("datasets")
     _check(params)
+    if out.resolve() == fleet.resolve():
+        raise UserError(
+            f"--out {out}: the node tables are there, and results would pass for nodes; give another folder"
+        )
     source = FleetFolder(fleet)
 
     from ftl.experiment.fleet_run import FleetRun

@@ -21,7 +21,16 @@ PROTOCOLS = ("rigorous", "paper")
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 1e-6 as a number, as YAML 1.2 does."""
+    """Reads 1e-6 as a number, as YAML 1.2 does, and refuses a key that stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for number, key in enumerate(keys):
+            if key.value in {earlier.value for earlier in keys[:number]}:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value!r} stands twice", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(
@@ -53,9 +62,20 @@ def read_profile(name: str) -> Params:
 def read_params(path: Path) -> Params:
     """The parameters in a yaml file."""
     try:
-        return _parsed(path.read_text(), str(path))
+        return _parsed(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not a text in UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def read_pipeline_params(path: Path = Path("params.yaml")) -> Params:
+    """The parameters of the pipeline; a section that is not in the default profile would do nothing and is refused."""
+    params, known = read_params(path), _packaged("default")
+    for key in params:
+        if key not in known:
+            raise ConfigError(f"{path}: {_unknown(str(key), key, known)}")
+    return params
 
 
 def overlay(base: Mapping[str, Any], over: Mapping[str, Any], path: str = "") -> Params:
@@ -73,7 +93,10 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any], path: str = "") ->
 
 
 def override(params: Mapping[str, Any], assignments: Iterable[str]) -> Params:
-    """Apply ``section.key=value`` assignments; values are read as yaml, such as ``select.n_participants=[2,4]``."""
+    """Apply ``section.key=value`` assignments; values are read as yaml, such as ``select.n_participants=[2,4]``.
+
+    ``datasets.name=..`` and ``datasets.name.key=..`` change or add one dataset and leave the others.
+    """
     result = dict(params)
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
@@ -82,10 +105,22 @@ def override(params: Mapping[str, Any], assignments: Iterable[str]) -> Params:
                 f"-S takes section.key=value; got {assignment!r}, for example -S select.n_participants=[2,4]"
             )
         over: Any = _parsed_value(value, key)
-        for part in reversed(key.strip().split(".")):
+        first, *path = key.strip().split(".")
+        if first == "datasets":
+            over = _with(result.get(first, {}), path, over)
+            path = []
+        for part in reversed(path):
             over = {part: over}
-        result = overlay(result, over)
+        result = overlay(result, {first: over})
     return result
+
+
+def _with(tree: Any, path: list[str], value: Any) -> Any:
+    """Nested mappings with a value at this path; what lies beside it stays."""
+    if not path:
+        return value
+    tree = tree if isinstance(tree, Mapping) else {}
+    return {**tree, path[0]: _with(tree.get(path[0]), path[1:], value)}
 
 
 def section(params: Mapping[str, Any], key: str, kind: type[Settings]) -> Settings:
@@ -111,6 +146,11 @@ def protocol_of(params: Mapping[str, Any]) -> str:
     return str(protocol)
 
 
+def dataset_names(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names under ``datasets``."""
+    return tuple(map(str, _section(params, "datasets")))
+
+
 def dataset_spec(params: Mapping[str, Any], dataset: str) -> Mapping[str, Any]:
     """The source of a dataset and its settings."""
     datasets = _section(params, "datasets")
@@ -133,7 +173,7 @@ def build(kind: type[Settings], values: Mapping[str, Any], path: str) -> Setting
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            raise ConfigError(_unknown(f"{path}{key}", str(key), known))
+            raise ConfigError(_unknown(f"{path}{key}", key, known))
     missing = [name for name, field in known.items() if name not in values and (field.default is MISSING or path)]
     if missing:
         raise ConfigError(f"{path}{missing[0]} is missing")
@@ -177,9 +217,9 @@ def _section(params: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return found
 
 
-def _unknown(path: str, key: str, known: Iterable[str]) -> str:
+def _unknown(path: str, key: object, known: Iterable[str]) -> str:
     known = list(known)
-    close = difflib.get_close_matches(key, known, n=1)
+    close = difflib.get_close_matches(str(key), known, n=1)
     return f"unknown key {path!r}" + (f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}")
 
 

@@ -26,5 +26,6 @@ def is_disk_full(error: BaseException) -> bool:
 
 def disk_full_message(error: BaseException) -> str:
     """What to do about it; finished parts are whole, and kept."""
-    where = getattr(error, "filename", None) or "while writing"
+    written, read = getattr(error, "filename2", None), getattr(error, "filename", None)  # a copy has both
+    where = written or read or "while writing"
     return f"the disk is full ({where}); free some space and run the same command again"

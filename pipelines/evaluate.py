@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ftl.config import Params, words
 from ftl.data.fleet import read_fleet
 from ftl.evaluation.headline import headline, overview_sentences, verdict_sentences
@@ -35,7 +33,6 @@ def main(params: Params, artifacts: str) -> None:
     write_results(results, at / "results.parquet")
     write_summary(summary, at / "summary.csv")
     rounds.to_csv(at / "rounds.csv", index=False)
-    delta_f1_of_transfer(summary).to_csv(at / "delta_f1.csv", index=False)
     write_metrics(headline(summary), at / "metrics")
     reports = {name: fleet.report for name, fleet in fleets.items()}
     write_report(at / "report", summary, results, rounds, reports, sentences, verdict_sentences(summary), params)
@@ -50,17 +47,6 @@ def write_metrics(protocols: dict[str, Any], folder: Path) -> None:
             for paradigm, numbers in paradigms.items():
                 few = {name: numbers[name] for name in METRICS}
                 (folder / f"{dataset}_{paradigm}.json").write_text(json.dumps(few, indent=1) + "\n")
-
-
-def delta_f1_of_transfer(summary: pd.DataFrame) -> pd.DataFrame:
-    """What `dvc plots` draws: a bar for every cell of the arm transfer."""
-    cells = summary[summary["arm"] == "transfer"]
-    names = (
-        cells["dataset"] + " " + cells["paradigm"] + " " + cells["policy"] + " N=" + cells["n_participants"].astype(str)
-    )
-    return pd.DataFrame(
-        {"cell": names, "delta_f1": cells["delta_f1"], "ci_low": cells["ci_low"], "ci_high": cells["ci_high"]}
-    )
 
 
 if __name__ == "__main__":

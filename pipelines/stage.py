@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from ftl.config import Params, read_params
+from ftl.config import read_pipeline_params
 from ftl.errors import UserError, disk_full_message, is_disk_full
 
 WORK = Path("work")
@@ -17,7 +17,7 @@ def run(main: Callable[..., None]) -> None:
     """Call a stage with params.yaml and the command line's words; a user's mistake ends with a message and code 2."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        main(_params(), *sys.argv[1:])
+        main(read_pipeline_params(), *sys.argv[1:])
     except UserError as error:
         _end(str(error), 2)
     except KeyboardInterrupt:
@@ -31,7 +31,3 @@ def run(main: Callable[..., None]) -> None:
 def _end(message: str, code: int) -> NoReturn:
     print(f"{Path(sys.argv[0]).stem}: {message}", file=sys.stderr)
     sys.exit(code)
-
-
-def _params() -> Params:
-    return read_params(Path("params.yaml"))

@@ -269,6 +269,15 @@ def describe_report(report: dict[str, Any]) -> list[str]:
     if report["transform"]["signed_log1p"]:
         number = _number(len(report["transform"]["signed_log1p"]), "feature")
         lines.append(f"{number} read through a signed logarithm (prepare.transform: {report['transform']['rule']}).")
+    constant = {node_id: sorted({*node["constant"]} - {*node["muted"]}) for node_id, node in nodes.items()}
+    constant = {node_id: names for node_id, names in constant.items() if names}
+    if constant:
+        node_id, names = next(iter(constant.items()))
+        lines.append(
+            f"{_number(sum(map(len, constant.values())), 'column')} constant in training on "
+            f"{_number(len(constant), 'node')}, first {names[0]!r} on {node_id}: changes are measured in the fleet's "
+            f"range (prepare.constant: {report['settings']['constant']})."
+        )
     muted = {node_id: node["muted"] for node_id, node in nodes.items() if node["muted"]}
     if muted:
         node_id, names = next(iter(muted.items()))
@@ -386,6 +395,13 @@ def fleet_fingerprint(source: TelemetrySource, settings: PrepareSettings, protoc
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _constant_features(fleet: Fleet, node: int) -> list[str]:
+    """Features that are constant on the node's train rows, muted ones included."""
+    train = fleet.x[fleet.rows(node, TRAIN)]
+    constant = train.min(axis=0) == train.max(axis=0)
+    return [name for name, is_constant in zip(fleet.features, constant, strict=True) if is_constant]
+
+
 def _report(
     fleet: Fleet,
     survey: Sequence[NodeSurvey],
@@ -410,6 +426,7 @@ def _report(
             "dropped_columns": plan.alignment.dropped.get(node.node_id, []),
             "treatments": node.treatments,
             "clipped_test_values": clipped[k],
+            "constant": _constant_features(fleet, k),
             "muted": [name for name, muted in zip(fleet.features, fleet.muted[k], strict=True) if muted],
         }
     treatments: Counter[str] = Counter()

@@ -29,6 +29,25 @@ def simulated(name: str, kind: str, n_nodes: int, n_windows: int, seed: int) -> 
 SOURCES: dict[str, Callable[..., TelemetrySource]] = {"node_tables": node_tables, "simulated": simulated}
 
 
+def check_source(name: str, spec: Mapping[str, Any]) -> None:
+    """Refuse a section of params.yaml that names no source, or not just the settings of its source; opens nothing.
+
+    Raises:
+        ConfigError: Naming the key.
+    """
+    where = f"datasets.{name}"
+    kind = spec.get("source")
+    if kind not in SOURCES:
+        raise ConfigError(f"{where}.source: unknown {kind!r}; known: {', '.join(SOURCES)}")
+    known = [key for key in inspect.signature(SOURCES[kind]).parameters if key != "name"]
+    for key in spec:
+        if key not in ("source", *known):
+            raise ConfigError(f"{where}.{key}: unknown key of source {kind}; known: {', '.join(known)}")
+    missing = [key for key in known if key not in spec]
+    if missing:
+        raise ConfigError(f"{where}.{missing[0]}: missing; source {kind} needs {', '.join(known)}")
+
+
 def open_source(name: str, spec: Mapping[str, Any]) -> TelemetrySource:
     """Open the source of one dataset.
 
@@ -40,16 +59,6 @@ def open_source(name: str, spec: Mapping[str, Any]) -> TelemetrySource:
         ConfigError: If the source is unknown, or a value is missing or unknown.
         TelemetryError: If the source itself cannot be used.
     """
+    check_source(name, spec)
     settings = dict(spec)
-    where = f"datasets.{name}"
-    kind = settings.pop("source", None)
-    if kind not in SOURCES:
-        raise ConfigError(f"{where}.source: unknown {kind!r}; known: {', '.join(SOURCES)}")
-    known = [key for key in inspect.signature(SOURCES[kind]).parameters if key != "name"]
-    for key in settings:
-        if key not in known:
-            raise ConfigError(f"{where}.{key}: unknown key of source {kind}; known: {', '.join(known)}")
-    missing = [key for key in known if key not in settings]
-    if missing:
-        raise ConfigError(f"{where}.{missing[0]}: missing; source {kind} needs {', '.join(known)}")
-    return SOURCES[kind](name=name, **settings)
+    return SOURCES[settings.pop("source")](name=name, **settings)

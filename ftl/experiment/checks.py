@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftl.baselines.run import BASELINES
-from ftl.config import protocol_of, section, words
+from ftl.config import dataset_names, dataset_spec, protocol_of, section, words
 from ftl.data.prepare import PrepareSettings
+from ftl.data.sources import check_source
 from ftl.detection.settings import DetectionSettings
 from ftl.errors import ConfigError
 from ftl.experiment.seeds import seeds_of
@@ -28,6 +29,8 @@ def check_params(params: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: Naming the key.
     """
+    for dataset in dataset_names(params) if "datasets" in params else ():
+        check_source(dataset, dataset_spec(params, dataset))
     protocol_of(params)
     paradigms_of(params)
     seeds_of(params)

@@ -35,7 +35,7 @@ SCORES_SCHEMA = pa.schema(
 
 
 def scored_stages(paradigms: Iterable[str]) -> tuple[str, ...]:
-    """The stages whose scores are evaluated: baselines are compared with the unsupervised models, and only with them."""
+    """The stages whose scores are evaluated: baselines stand beside the unsupervised models alone."""
     return ("baselines", "local", "transfer") if "unsupervised" in paradigms else ("local", "transfer")
 
 

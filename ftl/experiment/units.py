@@ -15,9 +15,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,11 @@ from typing import Any
 import ftl
 from ftl.errors import UserError
 from ftl.experiment.progress import ProgressBoard, UnitReport
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: nothing is locked
+    fcntl = None  # type: ignore[assignment]
 
 UnitFunction = Callable[[Path, UnitReport], None]
 """(folder to write into, report of progress); must be picklable."""
@@ -50,10 +56,14 @@ def run_stage(stage: str, units: Iterable[Unit], out: Path, work: Path, *depends
     """
     key = digest(stage, *depends_on, _code_digest())
     folder = work / f"{stage}-{key[:16]}"
+    with _alone(folder):
+        _run_stage(stage, list(units), out, folder, key)
+
+
+def _run_stage(stage: str, units: list[Unit], out: Path, folder: Path, key: str) -> None:
     if stage_key(out) == key:
         _remove(folder)
         return
-    units = list(units)
     missing = [unit for unit in units if not (folder / unit.name).is_dir()]
     if len(missing) < len(units):
         print(
@@ -62,6 +72,20 @@ def run_stage(stage: str, units: Iterable[Unit], out: Path, work: Path, *depends
         )
     run_units(stage, missing, folder)
     _publish(folder, [unit.name for unit in units], out, key)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time works on a stage: a stage whose `dvc` was killed may still be at it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"{folder.name}: another process is working on this stage; waiting for it", flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run_units(title: str, units: list[Unit], folder: Path) -> None:

@@ -14,7 +14,7 @@ REPULSION_MARGIN = 0.1
 
 def reconstruction_loss(output: Tensor, x: Tensor, label: Tensor) -> Tensor:
     """Mean squared error of each row over its features (paper, Table 1); a labelled anomaly counts like any row."""
-    return (output - x).square().mean(dim=-1)
+    return torch.nn.functional.mse_loss(output, x, reduction="none").mean(dim=-1)
 
 
 def hinge_loss(output: Tensor, x: Tensor, label: Tensor) -> Tensor:

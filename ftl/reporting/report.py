@@ -193,7 +193,8 @@ def _treatments(dataset: str, report: Mapping[str, Any]) -> str:
         "Test values clipped": "clipped_test_values",
     }.items():
         columns[heading] = [node[name] for node in nodes]
-    columns["Constant columns"] = [len(node["muted"]) for node in nodes]
+    columns["Constant columns"] = [len(node.get("constant", [])) for node in nodes]
+    columns["of them set to 0"] = [len(node["muted"]) for node in nodes]
     columns["Columns dropped"] = [len(node["dropped_columns"]) for node in nodes]
     columns["On reading"] = [_counts(node["treatments"]) for node in nodes]
     parts.append(_folded("Node by node", markdown(pd.DataFrame(columns))))

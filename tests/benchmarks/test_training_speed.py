@@ -1,4 +1,4 @@
-"""How fast a fleet trains, against one Lightning fit per node and against the floor of the machine; run by ``make bench``."""
+"""How fast a fleet trains, against one Lightning fit per node and the floor of the machine; run by ``make bench``."""
 
 import statistics
 
@@ -11,10 +11,11 @@ from ftl.learning.fit import prepare_process
 from tests.benchmarks.engines import ENGINES, FEW_NODES, MEASURED, N_FEATURES, N_NODES, floor_seconds, make_work
 
 REPETITIONS = 3
+PLAIN, TORCHS, SAFE, ADAM = (next(name for name in ENGINES if name.split()[0] == key) for key in ("b", "c", "d", "e2"))
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize(("batch_size", "n_steps"), [(10, 20), (64, 6)], ids=["batch 10", "batch 64"])
+@pytest.mark.parametrize(("batch_size", "n_steps"), [(10, 20), (64, 12)], ids=["batch 10", "batch 64"])
 def test_engines_train_the_same_weights_at_these_speeds(batch_size, n_steps):
     prepare_process()
     work = make_work(batch_size, n_steps)
@@ -24,32 +25,34 @@ def test_engines_train_the_same_weights_at_these_speeds(batch_size, n_steps):
             timing = engine(work)
             seconds[name] += timing.seconds
             ends[name] = timing.network
-    Console(width=110).print(table(batch_size, {name: statistics.median(values) for name, values in seconds.items()}))
+    Console(width=100).print(table(batch_size, {name: statistics.median(values) for name, values in seconds.items()}))
 
-    plain, torchs, safe = (ends[name]["encoder.0.weight"][:FEW_NODES] for name in list(ENGINES)[1:4])
+    plain, torchs, safe = (ends[name]["encoder.0.weight"][:FEW_NODES] for name in (PLAIN, TORCHS, SAFE))
     moved = (plain - work.start["encoder.0.weight"]).norm()
     assert (torchs - plain).norm() < 1e-4 * moved
     assert (safe - plain).norm() < 1e-4 * moved
-    assert torch.isfinite(ends["e2 stacked, Adam, safe"]["encoder.0.weight"]).all()
+    assert all(torch.isfinite(value).all() for value in ends[ADAM].values())
 
 
 def table(batch_size: int, seconds: dict[str, float]) -> Table:
     """Engines line by line; ``seconds`` of a node-step."""
-    first = next(iter(seconds.values()))
+    a, bare, *_ = seconds.values()
     shown = Table(
         title=f"{N_NODES} nodes, batch {batch_size}, {N_FEATURES} features, float32, one thread",
-        caption=f"CPU time, median of {REPETITIONS} interleaved repetitions of {MEASURED} epochs after one to warm up. "
-        f"a and b are measured on {FEW_NODES} nodes and hold for any number, as nodes follow one another. "
-        f"Floor: {1e6 * floor_seconds(batch_size):.0f} us per node-step (model in cache, reference machine).",
+        caption=f"CPU time, median of {REPETITIONS} interleaved repetitions of {MEASURED} epochs after one to warm up "
+        f"(set-up of a fit left out). a, a2 and b are measured on {FEW_NODES} nodes: a node's step costs the same "
+        f"however many follow. a2 is without progress bar, logger and checkpoints. Floor: {1e6 * floor_seconds(batch_size):.0f} us per node-step, where the model stays in "
+        "cache; a stack that streams from memory cannot come below four times that at batch 10.",
     )
-    for heading in ("engine", "us per node-step", "rows/s", "times a", "of the floor"):
+    for heading in ("engine", "us per node-step", "rows/s", "times a", "times a2", "of the floor"):
         shown.add_column(heading, justify="left" if heading == "engine" else "right")
     for name, each in seconds.items():
         shown.add_row(
             name,
             f"{1e6 * each:,.0f}",
             f"{batch_size / each:,.0f}",
-            f"{first / each:.1f}",
+            f"{a / each:.1f}",
+            f"{bare / each:.1f}",
             f"{100 * floor_seconds(batch_size) / each:.0f} %",
         )
     return shown

@@ -182,10 +182,23 @@ def test_drop_rows_keeps_every_column_and_counts_the_anomalies_it_costs(tmp_path
     assert not np.isnan(fleet.x).any()
 
 
-def test_a_constant_column_is_zero_everywhere_and_reported(tmp_path: Path) -> None:
+def test_a_constant_column_is_reported(tmp_path: Path) -> None:
     values = table("n1").values.copy()
     values[:80, 2] = 3.0
     fleet = prepare(tmp_path, [table("n1", values=values), table("n2")])
+    lines = describe_report(fleet.report)
+    assert fleet.report["nodes"]["n1"]["constant"] == ["c"]
+    assert fleet.report["nodes"]["n2"]["constant"] == []
+    assert not fleet.muted.any()
+    assert any(
+        "1 column constant in training on 1 node, first 'c' on n1: changes are measured" in line for line in lines
+    )
+
+
+def test_a_column_constant_on_a_node_is_zero_everywhere_on_request(tmp_path: Path) -> None:
+    values = table("n1").values.copy()
+    values[:80, 2] = 3.0
+    fleet = prepare(tmp_path, [table("n1", values=values), table("n2")], constant="mute")
     assert not fleet.x[:100, 2].any()
     assert fleet.muted.tolist() == [[False, False, True], [False, False, False]]
     assert fleet.report["nodes"]["n1"]["muted"] == ["c"]

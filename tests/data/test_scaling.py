@@ -6,9 +6,11 @@ from ftl.data.scaling import SCALERS, TRANSFORMS, Scaling, fit_scaling, signed_l
 LOW, HIGH = -4.0, 5.0
 
 
-def fit(nodes: list[np.ndarray], transform: str = "none", scaler: str = "node_minmax") -> Scaling:
+def fit(
+    nodes: list[np.ndarray], transform: str = "none", scaler: str = "node_minmax", constant: str = "fleet_range"
+) -> Scaling:
     raw = [np.asarray(rows, np.float32) for rows in nodes]
-    return fit_scaling(lambda node: raw[node], len(raw), transform, scaler, LOW, HIGH)
+    return fit_scaling(lambda node: raw[node], len(raw), transform, scaler, LOW, HIGH, constant)
 
 
 @pytest.fixture
@@ -23,9 +25,11 @@ def nodes() -> list[np.ndarray]:
 def test_node_minmax_puts_each_nodes_train_rows_on_the_unit_interval(nodes: list[np.ndarray]) -> None:
     scaling = fit(nodes)
     for node, rows in enumerate(nodes):
-        scaled = scaling(rows, node)[:, ~scaling.muted[node]]
-        np.testing.assert_array_equal(scaled.min(axis=0), 0)
-        np.testing.assert_array_equal(scaled.max(axis=0), 1)
+        varying = rows.min(axis=0) < rows.max(axis=0)
+        scaled = scaling(rows, node)
+        np.testing.assert_array_equal(scaled[:, varying].min(axis=0), 0)
+        np.testing.assert_array_equal(scaled[:, varying].max(axis=0), 1)
+        np.testing.assert_array_equal(scaled[:, ~varying], 0)
 
 
 def test_fleet_quantile_gives_every_node_the_same_scale(nodes: list[np.ndarray]) -> None:
@@ -52,11 +56,19 @@ def test_scaled_values_are_finite_and_clipped(nodes: list[np.ndarray], transform
 
 
 @pytest.mark.parametrize("scaler", SCALERS)
-def test_a_column_constant_on_a_node_is_muted_there(nodes: list[np.ndarray], scaler: str) -> None:
-    scaling = fit(nodes, scaler=scaler)
+def test_a_column_constant_on_a_node_is_muted_there_on_request(nodes: list[np.ndarray], scaler: str) -> None:
+    scaling = fit(nodes, scaler=scaler, constant="mute")
     assert scaling.muted.tolist() == [[False] * 3 + [True], [False] * 2 + [True] * 2, [False] * 3 + [True]]
     assert scaling.scale[1, 2] == 1
     assert scaling.offset[1, 2] == 4.5
+
+
+def test_a_column_constant_on_a_node_is_measured_in_the_median_range_of_the_others(nodes: list[np.ndarray]) -> None:
+    scaling = fit(nodes)
+    assert scaling.muted.tolist() == [[False] * 3 + [True]] * 3  # the last column varies nowhere
+    ranges = [np.ptp(nodes[k][:, 2]) for k in (0, 2)]
+    moved = np.array([[0, 0, 4.5 + np.median(ranges), 0]], np.float32)
+    assert scaling(moved, 1)[0, 2] == pytest.approx(1, rel=1e-5)
 
 
 def test_a_column_without_a_range_in_most_of_the_fleet_is_muted_by_the_shared_scale() -> None:

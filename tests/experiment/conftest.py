@@ -91,6 +91,10 @@ class Finished:
             rows = rows[rows[column] == value]
         return rows
 
+    def cells(self, arm: str, paradigm: str | None = None) -> pd.DataFrame:
+        cells = self.summary[self.summary["arm"] == arm]
+        return cells if paradigm is None else cells[cells["paradigm"] == paradigm]
+
 
 def finish(folder: Path, params: Params, out: Path, dump_scores: bool = False) -> Finished:
     run = FleetRun(FleetFolder(folder), params, out)
@@ -156,3 +160,9 @@ def as_options(assignments: tuple[str, ...]) -> list[str]:
 def one_part_each() -> tuple[str, ...]:
     """Settings of the least run with every stage."""
     return (*ONE[:-1], "baselines=[pca]")
+
+
+@pytest.fixture(scope="session")
+def least() -> list[str]:
+    """The least settings, as words of the command line."""
+    return as_options(ONE)

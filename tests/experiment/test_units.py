@@ -104,7 +104,10 @@ def test_a_part_that_was_cut_short_is_computed_again_in_its_folder(stage, tmp_pa
 
 def test_a_finished_stage_leaves_nothing_in_the_work_folder(stage, tmp_path: Path) -> None:
     stage()
-    assert list((tmp_path / "work").iterdir()) == []
+    left = [
+        path.name for path in (tmp_path / "work").iterdir() if path.suffix != ".lock"
+    ]  # empty files, kept for the next run
+    assert left == []
 
 
 def test_parts_half_removed_by_an_interruption_do_not_pass_for_whole(
