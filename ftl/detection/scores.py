@@ -38,7 +38,7 @@ class NormalisedResidual:
 
     def __call__(self, residual: np.ndarray) -> np.ndarray:
         _require_rows(residual, len(self.variance))
-        return np.square(residual, dtype=np.float64) @ (1.0 / (len(self.variance) * self.variance))
+        return np.einsum("tf,tf,f->t", residual, residual, 1.0 / (len(self.variance) * self.variance), dtype=np.float64)
 
 
 @dataclass(frozen=True)

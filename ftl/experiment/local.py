@@ -105,7 +105,9 @@ def train_local(
         task.fleet, task.paradigm, task.calibration_rows(rank_by == "test_f1"), training.model, detection
     )
     ranked = list(ranking_judge.judge(short.network, nodes, ranking_rows))
-    _ranking(task, ranked, ranking_rows).to_csv(folder / RANKING_FILE, index=False, float_format="%.17g")
+    _ranking(task, ranked, ranking_judge.losses(short.network, nodes, ranking_rows), ranking_rows).to_csv(
+        folder / RANKING_FILE, index=False, float_format="%.17g"
+    )
 
     judge = Judge(task.fleet, task.paradigm, task.calibration_rows(), training.model, detection)
     with ScoredWriter(folder) as writer:
@@ -117,13 +119,13 @@ def train_local(
             writer.write(_scored(task, judge, arm, state, epochs, seconds))
 
 
-def _ranking(task: Task, ranked: list[NodeScores], rows: list[np.ndarray]) -> pd.DataFrame:
+def _ranking(task: Task, ranked: list[NodeScores], losses: list[float], rows: list[np.ndarray]) -> pd.DataFrame:
     f1 = []
     for scores, of_node in zip(ranked, rows, strict=True):
         label = task.fleet.label[of_node]
         known = label >= 0
         f1.append(confusion(scores.scores[known] > scores.threshold, label[known]).f1)
-    return pd.DataFrame({"node": range(task.n_nodes), "f1": f1, "loss": [scores.loss for scores in ranked]})
+    return pd.DataFrame({"node": range(task.n_nodes), "f1": f1, "loss": losses})
 
 
 def _scored(task: Task, judge: Judge, arm: str, state: StackedState, epochs: int, seconds: float) -> list[ScoredNode]:

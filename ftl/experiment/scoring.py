@@ -10,7 +10,7 @@ from ftl.data.fleet import Fleet
 from ftl.detection.scores import ANOMALY_SCORES
 from ftl.detection.settings import DetectionSettings
 from ftl.detection.smoothing import smooth_train_test
-from ftl.detection.thresholds import threshold_for
+from ftl.detection.thresholds import fixed, threshold_for
 from ftl.errors import UserError
 from ftl.learning.paradigms import Paradigm
 from ftl.models.network import ModelSettings, StackedNetwork, build_network
@@ -23,7 +23,6 @@ class NodeScores:
 
     scores: np.ndarray
     threshold: float
-    loss: float  # mean over rows not labelled anomalous: reconstruction MSE, or a classifier's squared probability
 
 
 class Judge:
@@ -44,43 +43,65 @@ class Judge:
     ) -> None:
         self.fleet, self.paradigm, self.calibration, self.detection = fleet, paradigm, calibration, detection
         self.model = model
+        self._calibration_cache: dict[int, np.ndarray] = {}
         self.threshold = threshold_for(fleet.protocol, paradigm.name, detection)
 
     def judge(self, states: StackedState, nodes: Sequence[int], rows: Sequence[np.ndarray]) -> Iterator[NodeScores]:
         """Scores of model k on ``rows[k]`` of node ``nodes[k]``; a stack of one model judges every node."""
-        network = build_network(self.paradigm.network, n_models(states), self.fleet.x.shape[1], self.model)
-        network.load_state_dict(states)
+        network = self._network(states)
         shared = n_models(states) == 1
         for position, (node, scored) in enumerate(zip(nodes, rows, strict=True)):
             yield self._judge_node(network, 0 if shared else position, node, scored)
 
-    def _judge_node(self, network: StackedNetwork, model: int, node: int, rows: np.ndarray) -> NodeScores:
-        def output_of(x: np.ndarray) -> np.ndarray:
-            return self._finite(network.output_rows(model, torch.from_numpy(x)).numpy(), node)
+    def losses(self, states: StackedState, nodes: Sequence[int], rows: Sequence[np.ndarray]) -> list[float]:
+        """Mean loss of model k on those of ``rows[k]`` that are not labelled anomalous; NaN where there are none.
 
-        normal = self.calibration[node]
-        x_test = np.asarray(self.fleet.x[rows])
-        output = output_of(x_test)
-        assumed_normal = self.fleet.label[rows] != 1
+        The mean squared error of a reconstruction, or the mean squared probability of a classifier.
+        """
+        network = self._network(states)
+        losses = []
+        for model, (node, chosen) in enumerate(zip(nodes, rows, strict=True)):
+            normal = chosen[self.fleet.label[chosen] != 1]
+            x = np.asarray(self.fleet.x[normal])
+            output = self._output(network, model, node, x)
+            error = output if self.paradigm.network == "classifier" else x - output
+            losses.append(float(np.square(error, dtype=np.float64).mean()) if len(normal) else np.nan)
+        return losses
+
+    def _judge_node(self, network: StackedNetwork, model: int, node: int, rows: np.ndarray) -> NodeScores:
+        x, x_before = np.asarray(self.fleet.x[rows]), self._calibration_x(node)
+        output = self._output(network, model, node, x)
         if self.paradigm.network == "classifier":
             scores = output[:, 0].astype(np.float64)
-            loss = float(np.square(scores[assumed_normal]).mean()) if assumed_normal.any() else np.nan
-            train_scores = output_of(np.asarray(self.fleet.x[normal]))[:, 0].astype(np.float64)
+            before = self._output(network, model, node, x_before)[:, 0].astype(np.float64)
         else:
-            residual = x_test - output
-            x_train = np.asarray(self.fleet.x[normal])
-            residual_train = x_train - output_of(x_train)
-            score = ANOMALY_SCORES[self.detection.score](residual_train, self.detection.variance_floor)
-            scores, train_scores = score(residual), score(residual_train)
-            loss = (
-                float(np.square(residual[assumed_normal], dtype=np.float64).mean()) if assumed_normal.any() else np.nan
-            )
+            residual = x_before - self._output(network, model, node, x_before)
+            score = ANOMALY_SCORES[self.detection.score](residual, self.detection.variance_floor)
+            scores, before = score(x - output), score(residual)
         if self.detection.smoothing_half_life > 0:
-            time = self.fleet.time
-            train_scores, scores = smooth_train_test(
-                train_scores, scores, time[normal], time[rows], self.detection.smoothing_half_life
+            time, calibration = self.fleet.time, self.calibration[node]
+            before, scores = smooth_train_test(
+                before, scores, time[calibration], time[rows], self.detection.smoothing_half_life
             )
-        return NodeScores(scores, self.threshold(train_scores, self.detection), loss)
+        return NodeScores(scores, self.threshold(before, self.detection))
+
+    def _network(self, states: StackedState) -> StackedNetwork:
+        network = build_network(self.paradigm.network, n_models(states), self.fleet.x.shape[1], self.model)
+        network.load_state_dict(states)
+        return network
+
+    def _calibration_x(self, node: int) -> np.ndarray:
+        """A node's calibration rows: nothing of them where the threshold does not look at them."""
+        if node not in self._calibration_cache:
+            rows = self.calibration[node]
+            needed = self.threshold is not fixed or self.detection.smoothing_half_life > 0
+            if self.paradigm.network == "classifier" and not needed:
+                rows = rows[:0]
+            self._calibration_cache[node] = np.asarray(self.fleet.x[rows])
+        return self._calibration_cache[node]
+
+    def _output(self, network: StackedNetwork, model: int, node: int, x: np.ndarray) -> np.ndarray:
+        return self._finite(network.output_rows(model, torch.from_numpy(x)).numpy(), node)
 
     def _finite(self, output: np.ndarray, node: int) -> np.ndarray:
         if not np.isfinite(output).all():

@@ -45,8 +45,8 @@ def floor_seconds(batch_size: int) -> float:
 class Work:
     """What every engine trains: equal initial models, as many rows for each node.
 
-    An epoch of an engine that takes nodes one by one has ``LONG`` steps, so that what Lightning does once an epoch weighs
-    little, as it does in a long fit; that of a stack has ``n_steps``, which is dearer for the stack.
+    An epoch of Lightning node by node has ``LONG`` steps, so that what is done once an epoch weighs little, as it does
+    in a long fit; that of the other engines has ``n_steps``, which makes the stacks look no cheaper than they are.
     """
 
     batch_size: int

@@ -119,6 +119,16 @@ def run_fleet(fleet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture(scope="session")
+def run_once(fleet_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFleet:
+    """Like run_fleet, for runs that several tests read."""
+
+    def run(*assignments: str, **more: Any) -> Finished:
+        return finish(fleet_folder, params_of(*assignments, base=ONE), tmp_path_factory.mktemp("once") / "out", **more)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def whole_run(fleet_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Every arm, baseline, paradigm and policy, two seeds, with scores; only to be read."""
     return finish(fleet_folder, params_of(), tmp_path_factory.mktemp("whole") / "out", dump_scores=True)

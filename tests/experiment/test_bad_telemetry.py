@@ -24,11 +24,21 @@ def fleet(tables: Callable[[], Tables], tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def run(ftl, fleet: Path, least: list[str]) -> Callable:
-    """`ftl run` with the least settings and some more, after something was done to the tables (None: as they are)."""
+def no_figures(folder: Path, *tables: object) -> dict[tuple[str, str], dict[str, Path]]:
+    folder.mkdir(parents=True)
+    return {}
 
-    def command(spoil: Spoil | None = None, *words: str) -> tuple:
+
+@pytest.fixture
+def run(ftl, fleet: Path, least: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """`ftl run` with the least settings and some more, after something was done to the tables (None: as they are).
+
+    Its report has no figures, which take longer than the whole method, unless they are asked for.
+    """
+
+    def command(spoil: Spoil | None = None, *words: str, figures: bool = False) -> tuple:
+        if not figures:
+            monkeypatch.setattr("ftl.reporting.report.draw_figures", no_figures)
         if spoil is not None:
             tables = {path.stem: pd.read_parquet(path) for path in sorted(fleet.iterdir())}
             before = set(tables)
@@ -230,7 +240,7 @@ def test_a_fleet_without_test_anomalies_is_judged_by_false_alarms_alone(run, tmp
         for table in tables.values():
             table.loc[table["step"] > 242, "label"] = 0
 
-    said = run(spoil, "-S", "paradigms=[unsupervised,semi_supervised,supervised]")
+    said = run(spoil, "-S", "paradigms=[unsupervised,semi_supervised,supervised]", figures=True)
     results = assert_used(said, tmp_path, "6 nodes without a test anomaly", "no precision, recall or F1 there")
     assert results["f1"].isna().all()
     summary = read_summary(tmp_path / "out" / "summary.csv")
@@ -245,7 +255,7 @@ def test_a_fleet_without_labels_is_scored_and_not_judged(run, tmp_path: Path) ->
         for name in tables:
             tables[name] = tables[name].drop(columns="label")
 
-    said = run(spoil, "--dump-scores", "-S", "paradigms=[unsupervised,semi_supervised,supervised]")
+    said = run(spoil, "--dump-scores", "-S", "paradigms=[unsupervised,semi_supervised,supervised]", figures=True)
     results = assert_used(said, tmp_path, "label")
     assert (results["n_test_rows"] == 0).all()
     assert results[["f1", "tnr", "auroc"]].isna().all().all()
@@ -296,7 +306,7 @@ def test_two_nodes_are_enough_and_one_target_is_no_statistic(run, tmp_path: Path
         for name in ("n2", "n3", "n4", "n5"):
             tables.pop(name)
 
-    said = run(spoil, "-S", "select.n_participants=[1]", "-S", "select.policies=[top_n]")
+    said = run(spoil, "-S", "select.n_participants=[1]", "-S", "select.policies=[top_n]", figures=True)
     results = assert_used(said, tmp_path)
     assert len(results.query("arm == 'transfer'")) == 1
     summary = read_summary(tmp_path / "out" / "summary.csv").query("arm == 'transfer'").iloc[0]

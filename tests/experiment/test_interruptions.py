@@ -115,7 +115,7 @@ def uninterrupted(fleet_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     return tables
 
 
-@pytest.mark.parametrize("number", [3, 17, 22, 30, 41, 46, 53, 68, 90, 105])
+@pytest.mark.parametrize("number", [3, 22, 30, 41, 53, 68, 90, 105])
 def test_a_run_killed_at_any_write_ends_with_the_same_tables(
     command, uninterrupted, one_part_each: tuple[str, ...], number: int
 ) -> None:
@@ -134,7 +134,7 @@ FOUR_PARTS = ("paradigms=[unsupervised,supervised]", "seeds=[0,1]")
 @pytest.fixture
 def slow(one_part_each: tuple[str, ...]) -> tuple[str, ...]:
     """Settings of a run whose stages have four parts and last long enough to be hit."""
-    return (*one_part_each, *FOUR_PARTS, "federate.n_rounds=25")
+    return (*one_part_each, *FOUR_PARTS, "federate.n_rounds=12")
 
 
 @contextlib.contextmanager
@@ -149,28 +149,26 @@ def group_of(process: psutil.Process) -> Iterator[None]:
             os.waitpid(process.pid, 0)
 
 
-@pytest.mark.parametrize("moment", ["work/local*/*-seed?", "stages/local/stage.json", "work/federate*/*-seed?"])
+@pytest.mark.parametrize("stage", ["local", "federate"])
 def test_a_group_killed_in_the_middle_of_a_stage_goes_on_from_there(
-    command, uninterrupted, slow: tuple[str, ...], moment: str
+    command, uninterrupted, slow: tuple[str, ...], stage: str
 ) -> None:
     run = command(*slow)
     process = run.start(workers=2)
     with group_of(process):
-        run.wait_for(moment, process)
+        run.wait_for(f"work/{stage} small-*/*-seed?", process)
     said = run.finish(workers=2)
     assert run.tables() == uninterrupted(*slow)
-    stage = "local" if "local" in moment else "federate"
-    if moment.startswith("work"):
-        assert any(f"{stage} small: {n} of 4 parts are done already, going on from there" in said for n in (1, 2, 3, 4))
-    else:
-        assert f"{stage} small:" not in said, "a finished stage is not run again"
+    assert any(f"{stage} small: {n} of 4 parts are done already, going on from there" in said for n in range(1, 5))
+    if stage == "federate":
+        assert "local small:" not in said, "a finished stage is not run again"
 
 
 def test_a_long_fit_goes_on_from_its_checkpoint(
     command, uninterrupted, one_part_each: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """With a checkpoint after every epoch; killed after ten of 25 rounds."""
-    settings = (*one_part_each, "federate.n_rounds=25")
+    """With a checkpoint after every epoch; killed after five of twelve rounds."""
+    settings = (*one_part_each, "federate.n_rounds=12")
     run = command(*settings)
     epochs = tmp_path / "epochs"
     fit = ftl.experiment.task.fit_fleet
@@ -189,10 +187,10 @@ def test_a_long_fit_goes_on_from_its_checkpoint(
 
         ftl.experiment.task.fit_fleet = fit_noting
 
-    os.waitpid(run.start(prepare=partial(note_epochs, 10)).pid, 0)
+    os.waitpid(run.start(prepare=partial(note_epochs, 5)).pid, 0)
     assert list(run.out.glob("work/federate*/unsupervised-seed0.partial/federated-0.checkpoint"))
     run.finish(prepare=partial(note_epochs, None))
-    assert [int(line) for line in epochs.read_text().split()] == [*range(1, 11), *range(10, 26)]
+    assert [int(line) for line in epochs.read_text().split()] == [*range(1, 6), *range(5, 13)]
     assert run.tables() == uninterrupted(*settings)
 
 

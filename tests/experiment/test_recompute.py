@@ -45,10 +45,17 @@ def recompute(script: Path, capsys: pytest.CaptureFixture[str]) -> Recompute:
     return run
 
 
+@pytest.fixture(scope="module")
+def genuine(run_once) -> Path:
+    return run_once(dump_scores=True).out
+
+
 @pytest.fixture
-def copy(run_fleet) -> Path:
-    """A small run, to be falsified."""
-    return run_fleet(dump_scores=True).out
+def copy(genuine: Path, tmp_path: Path) -> Path:
+    """The tables of a small run, to be falsified."""
+    for name in ("results.parquet", "summary.csv", "scores.parquet"):
+        (tmp_path / name).write_bytes((genuine / name).read_bytes())
+    return tmp_path
 
 
 def largest_differences(said: str) -> dict[str, float]:

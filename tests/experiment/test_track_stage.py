@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,51 +20,57 @@ DATASET = "small"
 
 
 @pytest.fixture(scope="module")
-def artifacts(whole_run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_run(run_once) -> Any:
+    """Two paradigms, one seed, one N and one baseline."""
+    return run_once("paradigms=[unsupervised,supervised]", "baselines=[pca]")
+
+
+@pytest.fixture(scope="module")
+def artifacts(small_run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that DVC's stages would have filled with the same run."""
     at = tmp_path_factory.mktemp("pipeline") / "artifacts"
-    for stage in (whole_run.out / "stages").iterdir():
+    for stage in (small_run.out / "stages").iterdir():
         shutil.copytree(stage, at / {"fleet": "fleets"}.get(stage.name, stage.name) / DATASET)
-    pipelines.evaluate.main(pipeline_params(whole_run), str(at))
+    pipelines.evaluate.main(pipeline_params(small_run), str(at))
     return at
 
 
-def pipeline_params(whole_run) -> dict:
-    return whole_run.params | {"datasets": {DATASET: {"source": "node_tables", "path": "x"}}}
+def pipeline_params(small_run) -> dict:
+    return small_run.params | {"datasets": {DATASET: {"source": "node_tables", "path": "x"}}}
 
 
-def test_the_pipeline_and_ftl_run_come_to_the_same_tables(whole_run, artifacts: Path) -> None:
-    assert results_digest(read_results(artifacts / "results.parquet")) == results_digest(whole_run.results)
-    assert (artifacts / "summary.csv").read_bytes() == (whole_run.out / "summary.csv").read_bytes()
-    pd.testing.assert_frame_equal(pd.read_csv(artifacts / "rounds.csv"), pd.read_csv(whole_run.out / "rounds.csv"))
+def test_the_pipeline_and_ftl_run_come_to_the_same_tables(small_run, artifacts: Path) -> None:
+    assert results_digest(read_results(artifacts / "results.parquet")) == results_digest(small_run.results)
+    assert (artifacts / "summary.csv").read_bytes() == (small_run.out / "summary.csv").read_bytes()
+    pd.testing.assert_frame_equal(pd.read_csv(artifacts / "rounds.csv"), pd.read_csv(small_run.out / "rounds.csv"))
 
 
-def test_evaluate_writes_what_dvc_shows(whole_run, artifacts: Path, checkout: Path) -> None:
+def test_evaluate_writes_what_dvc_shows(small_run, artifacts: Path, checkout: Path) -> None:
     stage = yaml.safe_load((checkout / "dvc.yaml").read_text())["stages"]["evaluate"]
     declared = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
     paths = [next(iter(out)) if isinstance(out, dict) else out for out in declared]
     assert len(paths) > 3
     for path in paths:
         assert (artifacts.parent / path).exists(), path
-    for paradigm in whole_run.params["paradigms"]:
+    for paradigm in small_run.params["paradigms"]:
         metrics = json.loads((artifacts / "metrics" / f"small_{paradigm}.json").read_text())
-        assert metrics["delta_f1"] in list(whole_run.cells("transfer", paradigm)["delta_f1"])
+        assert metrics["delta_f1"] in list(small_run.cells("transfer", paradigm)["delta_f1"])
         assert 0 <= metrics["auroc_best_arm"] <= 1
 
 
 def test_evaluate_leaves_baselines_out_where_there_is_nothing_to_compare_them_with(
-    whole_run, artifacts: Path, tmp_path: Path
+    small_run, artifacts: Path, tmp_path: Path
 ) -> None:
     at = tmp_path / "artifacts"
-    shutil.copytree(artifacts, at, ignore=shutil.ignore_patterns("unsupervised-*", "semi_supervised-*", "report"))
-    pipelines.evaluate.main(pipeline_params(whole_run) | {"paradigms": ["supervised"]}, str(at))
+    shutil.copytree(artifacts, at, ignore=shutil.ignore_patterns("unsupervised-*", "report"))
+    pipelines.evaluate.main(pipeline_params(small_run) | {"paradigms": ["supervised"]}, str(at))
     results = read_results(at / "results.parquet")
     assert set(results["paradigm"]) == {"supervised"}
     assert "pca" not in set(results["arm"])
 
 
 @pytest.fixture(scope="module")
-def store(whole_run, artifacts: Path):
+def store(small_run, artifacts: Path):
     """The runs that the stage track wrote, and tracked.json."""
     from mlflow import MlflowClient
 
@@ -71,7 +78,7 @@ def store(whole_run, artifacts: Path):
     patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{artifacts.parent}/mlflow.db")
     patch.chdir(artifacts.parent)
     try:
-        pipelines.track.main(pipeline_params(whole_run), str(artifacts))
+        pipelines.track.main(pipeline_params(small_run), str(artifacts))
     finally:
         patch.undo()
     client = MlflowClient(f"sqlite:///{artifacts.parent}/mlflow.db")
@@ -105,9 +112,9 @@ def test_metrics_in_mlflow_equal_summary_csv(artifacts: Path, store) -> None:
         assert logged == expected
 
 
-def test_runs_of_a_cohort_have_a_loss_for_every_round(whole_run, store) -> None:
+def test_runs_of_a_cohort_have_a_loss_for_every_round(small_run, store) -> None:
     run = next(run for run in store if run.data.tags.get("arm") == "transfer")
-    rounds = whole_run.rounds
+    rounds = small_run.rounds
     for name in ("paradigm", "policy"):
         rounds = rounds[rounds[name] == run.data.tags[name]]
     rounds = rounds[rounds["n_participants"] == int(run.data.tags["n_participants"])]
