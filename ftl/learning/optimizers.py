@@ -250,13 +250,10 @@ class TorchReference(FleetOptimizer):
             raise ConfigError("optimizer: backend torch with adam needs nodes of equal length; use backend: safe")
         idle = [self._idle_tensors(param, n_active) for param in params]
         kept = [[tensor.clone() for tensor in tensors] for tensors in idle]
-        fresh = [not self.state[param] for param in params]
         self.inner.step()
-        for param, was_fresh, values in zip(params, fresh, kept, strict=True):
-            if was_fresh:  # state made by this very step: what an idle node got is to be forgotten
-                for value in self.state[param].values():
-                    if value.dim() > 0:
-                        value[n_active:] = 0
+        for param, values in zip(
+            params, kept, strict=True
+        ):  # moments made by this very step stay zero without a gradient
             for tensor, value in zip(self._idle_tensors(param, n_active), values, strict=False):
                 tensor.copy_(value)
         return loss

@@ -41,8 +41,8 @@ def table(batch_size: int, seconds: dict[str, float]) -> Table:
         title=f"{N_NODES} nodes, batch {batch_size}, {N_FEATURES} features, float32, one thread",
         caption=f"CPU time, median of {REPETITIONS} interleaved repetitions of {MEASURED} epochs after one to warm up "
         f"(set-up of a fit left out). a, a2 and b are measured on {FEW_NODES} nodes: a node's step costs the same "
-        f"however many follow. a2 is without progress bar, logger and checkpoints. Floor: {1e6 * floor_seconds(batch_size):.0f} us per node-step, where the model stays in "
-        "cache; a stack that streams from memory cannot come below four times that at batch 10.",
+        "however many follow. a2 is without progress bar, logger and checkpoints. "
+        f"Floor: {1e6 * floor_seconds(batch_size):.0f} us per node-step, where the model stays in cache.",
     )
     for heading in ("engine", "us per node-step", "rows/s", "times a", "times a2", "of the floor"):
         shown.add_column(heading, justify="left" if heading == "engine" else "right")

@@ -24,6 +24,7 @@ from tests.learning.toy_stack import (
     fit,
     interrupt_after,
     toy_rows,
+    without_gpu,
 )
 
 N_ROWS = (23, 7, 40, 12, 31)
@@ -217,3 +218,11 @@ def test_an_interrupted_federated_fit_goes_on_to_the_same_bits(client_state, n_l
     assert resumed.optimizer.keys() == whole.optimizer.keys()
     for name, value in resumed.optimizer.items():
         torch.testing.assert_close(value, whole.optimizer[name], rtol=0, atol=0, equal_nan=True)
+
+
+@CLIENT_STATE
+def test_a_gpu_federates_to_the_same_weights_as_a_cpu(client_state, monkeypatch):
+    rows = toy_rows(N_ROWS)
+    on_gpu = federated_fit(rows, client_state=client_state)
+    without_gpu(monkeypatch)
+    assert_close(on_gpu.network, federated_fit(rows, client_state=client_state).network, rtol=1e-8, atol=1e-10)

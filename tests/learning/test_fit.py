@@ -22,6 +22,7 @@ from tests.learning.toy_stack import (
     interrupt_after,
     toy_rows,
     unlike_models,
+    without_gpu,
 )
 
 FROZEN = {"training": FineTuning, "arguments": lambda order: {"frozen_encoder": True}}
@@ -300,12 +301,8 @@ def test_training_lowers_every_nodes_loss():
 
 @pytest.mark.parametrize("how", [{}, RMSPROP, FROZEN], ids=["adam", "rmsprop", "frozen encoder"])
 def test_a_gpu_trains_to_the_same_weights_as_a_cpu(how, monkeypatch):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device here: the fit is compared between CPU and GPU where there is one")
     rows, start = toy_rows(), unlike_models(3)
     on_gpu = fit(rows, start, **how)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    on_cpu = fit(rows, start, **how)
-    assert_close(on_gpu.network, on_cpu.network, rtol=1e-8, atol=1e-10)
+    without_gpu(monkeypatch)
+    assert_close(on_gpu.network, fit(rows, start, **how).network, rtol=1e-8, atol=1e-10)
     assert all(value.device.type == "cpu" for value in on_gpu.network.values()), "states are handed over on the host"

@@ -53,19 +53,25 @@ def test_the_safe_backend_gives_torchs_results(name, dtype, rtol):
         assert (value - start[name_]).norm() > 100 * difference, name_
 
 
-def test_where_gradients_are_zero_the_safe_root_is_torchs_to_the_last_bit():
-    """What TINY under the root adds is below one unit in the last place, also beside a second moment of zero."""
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_where_gradients_are_zero_the_safe_backend_moves_nothing_and_otherwise_steps_as_torch(name):
+    """Second moments of zero are what dead units have, and where the backends take their roots in other ways."""
     ends = []
-    for backend in ("safe", "torch"):
+    for backend in BACKENDS:
         params = stacked_parameters(dtype=torch.float32)
-        optimizer = make_optimizer(params, OptimizerSettings("rmsprop", 1e-3, backend=backend))
+        optimizer = make_optimizer(params, OptimizerSettings(name, 1e-3, backend=backend))
         for seed in range(4):
-            gradients = torch.randn(params[0].shape, generator=torch.Generator().manual_seed(seed)).clamp(min=0)
-            params[0].grad, params[1].grad = gradients, torch.zeros_like(params[1])
+            gradient = torch.randn(params[0].shape, generator=torch.Generator().manual_seed(seed))
+            gradient[:, 2:] = 0
+            params[0].grad, params[1].grad = gradient, torch.zeros_like(params[1])
             optimizer.step()
-        ends.append({"weight": params[0].detach(), "bias": params[1].detach()})
-    assert_same_bits(*ends)
-    assert torch.equal(ends[0]["bias"], stacked_parameters(dtype=torch.float32)[1])
+        ends.append([param.detach() for param in params])
+    before = stacked_parameters(dtype=torch.float32)
+    (weight, bias), (of_torch, _) = ends
+    assert torch.equal(bias, before[1])
+    assert torch.equal(weight[:, 2:], before[0][:, 2:])
+    assert (weight[:, :2] - before[0][:, :2]).abs().min() > 1e-4
+    torch.testing.assert_close(weight, of_torch, rtol=1e-6, atol=1e-7)
 
 
 @IDLE
@@ -123,6 +129,25 @@ def test_an_optimizer_that_forgets_steps_as_a_new_one(name, backend):
     step(make_optimizer(new, settings), new, 5)
     for param, expected in zip(params, new, strict=True):
         assert torch.equal(param, expected)
+
+
+@EACH
+def test_a_node_whose_moments_are_not_finite_can_start_anew_by_itself(name, backend):
+    settings = OptimizerSettings(name, 1e-2, backend=backend)
+    params = stacked_parameters()
+    optimizer = make_optimizer(params, settings)
+    step(optimizer, params, 0)
+    before = optimizer.take_state()
+    optimizer.forget_diverged()
+    assert_same_bits(optimizer.take_state(), before)
+    for key, value in optimizer.state[params[0]].items():
+        if key in ("exp_avg", "exp_avg_sq", "square_avg"):
+            value[1, 0, 0] = float("nan")
+    optimizer.forget_diverged()
+    for key, value in optimizer.take_state().items():
+        if value.dim() > 0:
+            assert (value[1] == 0).all(), key
+            assert torch.equal(value[[0, 2]], before[key][[0, 2]]), key
 
 
 @EACH

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -76,6 +77,14 @@ def fit(
         return fit_fleet(build, begun, rows, n_epochs, kind, model, batches, checkpoint, 0.0, report)
     finally:
         torch.set_flush_denormal(False)  # a fit flushes them in its whole process: here, in all tests that follow
+
+
+def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fits of this test run on the CPU from now on; the test is skipped where they would have done so anyway."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here: the fit is compared between GPU and CPU where there is one")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
 
 
 class Interruption(RuntimeError):
