@@ -1,6 +1,7 @@
 """What holds for every test: one thread, no telemetry, no window, no store but the test's own."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,12 @@ settings.load_profile("ftl")
 def checkout() -> Path:
     """Top folder of this repository."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def denormals_kept():
+    """A test that trains switches denormal numbers off for its whole process; the next one shall not notice."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_flush_denormal(False)

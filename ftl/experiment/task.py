@@ -14,7 +14,7 @@ from ftl.errors import UserError
 from ftl.experiment.progress import UnitReport
 from ftl.experiment.settings import TrainingSettings
 from ftl.learning.batches import StackRows
-from ftl.learning.fit import Builder, FitState, fit_fleet, write_fit_state
+from ftl.learning.fit import Builder, FitState, fit_fleet, give_memory_back, write_fit_state
 from ftl.learning.objectives import Objective
 from ftl.learning.paradigms import PARADIGMS, NodeRows, Paradigm
 from ftl.models.network import initial_state
@@ -131,6 +131,7 @@ class Task:
             )
         except FloatingPointError as error:
             raise UserError(f"{self.fleet.name}: {self.paradigm.name}, seed {self.seed}, {name}: {error}") from error
+        give_memory_back()
         if result.seconds - start.seconds > KEEP_FITS_LONGER_THAN:
             write_fit_state(checkpoint, result)
         return result

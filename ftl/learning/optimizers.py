@@ -251,9 +251,7 @@ class TorchReference(FleetOptimizer):
         idle = [self._idle_tensors(param, n_active) for param in params]
         kept = [[tensor.clone() for tensor in tensors] for tensors in idle]
         self.inner.step()
-        for param, values in zip(
-            params, kept, strict=True
-        ):  # moments made by this very step stay zero without a gradient
+        for param, values in zip(params, kept, strict=True):  # moments that this step made are zero there
             for tensor, value in zip(self._idle_tensors(param, n_active), values, strict=False):
                 tensor.copy_(value)
         return loss
