@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from ftl.evaluation.headline import overview_sentences
 from ftl.evaluation.summary import read_summary
 from ftl.reporting.tables import markdown, tables_like_the_paper
 
@@ -17,6 +18,7 @@ def main() -> None:
     parts = []
     for (dataset, paradigm), table in tables_like_the_paper(summary).items():
         parts.append(f"**{dataset} (simulated), {paradigm}**\n\n{markdown(table[[*SHOWN, CONTROL]])}")
+    parts.append("\n".join(f"- {sentence}" for sentence in overview_sentences(summary)))
     readme = root / "README.md"
     head, rest = readme.read_text(encoding="utf-8").split(BEGIN)
     tail = rest.split(END)[1]
