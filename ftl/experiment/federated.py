@@ -60,7 +60,7 @@ def check_cohort_sizes(select: SelectionSettings, fleet: Fleet) -> None:
         raise ConfigError(
             f"select.n_participants must be below the number of nodes, so that a target remains: {fleet.name} has "
             f"{n_nodes} usable nodes; got {', '.join(map(str, too_large))}; set it to numbers in [1, {n_nodes - 1}], "
-            f"for example -S select.n_participants={example}"
+            f"for example -S select.n_participants=[{','.join(map(str, example))}]"
         )
 
 
