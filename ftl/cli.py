@@ -63,7 +63,7 @@ def run(
     began = time.monotonic()
     from ftl.config import override, read_profile
     from ftl.data.fleet_folder import FleetFolder
-    from ftl.data.prepare import describe_report
+    from ftl.data.prepare_report import describe_report
 
     params = override(read_profile(profile), set_ or [])
     params.pop("datasets")

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ftl.config import Params, dataset_spec, protocol_of, section
-from ftl.data.prepare import PrepareSettings, describe_report, prepare_fleet
+from ftl.data.prepare import PrepareSettings, prepare_fleet
+from ftl.data.prepare_report import describe_report
 from ftl.data.sources import open_source
 from pipelines.stage import run
 

@@ -2,7 +2,8 @@
 
 from ftl.data.fleet import GAP, PROTOCOLS, TEST, TRAIN, VALIDATION, Fleet, read_fleet, write_fleet
 from ftl.data.node_table import NodeTable, TelemetrySource
-from ftl.data.prepare import PrepareSettings, describe_report, prepare_fleet
+from ftl.data.prepare import PrepareSettings, prepare_fleet
+from ftl.data.prepare_report import describe_report
 from ftl.data.scaling import Scaling
 from ftl.data.sources import SOURCES, open_source
 

@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ftl.data.prepare import PART_NAMES, describe_report
+from ftl.data.prepare_report import PART_NAMES, describe_report
 from ftl.reporting.figures import draw_figures
 from ftl.reporting.tables import arms_tables, caption, markdown, tables_like_the_paper
 

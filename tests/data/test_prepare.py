@@ -9,7 +9,8 @@ import pytest
 from ftl.data.fleet import GAP, TEST, TRAIN, VALIDATION, Fleet
 from ftl.data.fleet_folder import FleetFolder
 from ftl.data.node_table import NodeTable
-from ftl.data.prepare import PrepareSettings, describe_report, prepare_fleet
+from ftl.data.prepare import PrepareSettings, prepare_fleet
+from ftl.data.prepare_report import describe_report
 from ftl.data.scaling import SCALERS, TRANSFORMS
 from ftl.data.split import SPLITS
 from ftl.errors import ConfigError, TelemetryError

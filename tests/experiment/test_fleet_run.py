@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from ftl.data.fleet import TEST, read_fleet
-from ftl.data.prepare import describe_report
+from ftl.data.prepare_report import describe_report
 from ftl.evaluation.results import (
     COHORT_COLUMNS,
     LeakError,
