@@ -133,7 +133,7 @@ def cell_numbers(results: pd.DataFrame) -> pd.DataFrame:
     return of_nodes.groupby(CELL, dropna=False)["gain"].apply(gain_numbers).unstack().reset_index()
 
 
-def gain_numbers(gain: "pd.Series[float]") -> pd.Series:  # type: ignore[type-arg]
+def gain_numbers(gain: "pd.Series[float]") -> pd.Series:
     """Mean, d_z and p over the nodes of a cell where F1 is defined."""
     gain = gain.dropna()
     n, mean = len(gain), gain.mean() if len(gain) else np.nan
@@ -191,7 +191,7 @@ def _comparable(table: pd.DataFrame, key: list[str]) -> pd.MultiIndex:
     def text(value: object) -> str:
         if pd.isna(value):
             return ""
-        return str(value) if isinstance(value, str) else str(int(value))  # type: ignore[call-overload]
+        return str(value) if isinstance(value, str) else str(int(value))
 
     return pd.MultiIndex.from_arrays([[text(value) for value in table[name]] for name in key], names=key)
 

@@ -31,7 +31,7 @@ from ftl.experiment.progress import ProgressBoard, UnitReport
 try:
     import fcntl
 except ImportError:  # not a POSIX system: nothing is locked
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # a module or nothing: _alone asks which
 
 UnitFunction = Callable[[Path, UnitReport], None]
 """(folder to write into, report of progress); must be picklable."""

@@ -61,6 +61,14 @@ class OptimizerSettings:
             )
 
 
+def _loss_of(closure: Callable[[], Any] | None) -> Any:
+    """What Lightning hands to a step: forward and backward pass in one."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
+
+
 class FleetOptimizer(torch.optim.Optimizer):
     """Common ground: per-node step counts, the active prefix, a state that can be taken out, put back and forgotten."""
 
@@ -73,10 +81,7 @@ class FleetOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _loss_of(closure)
         for group in self.param_groups:
             params = [param for param in group["params"] if param.grad is not None]
             for param in params:
@@ -92,7 +97,8 @@ class FleetOptimizer(torch.optim.Optimizer):
         return state
 
     def _update(self, params: list[Tensor], lr: float) -> None:
-        raise NotImplementedError
+        """One step of the parameters that have a gradient, for the active nodes."""
+        raise NotImplementedError(f"{type(self).__name__} must define _update, or a step of its own")
 
     def forget(self) -> None:
         """Start anew, as a client with fresh optimizer state does in every round."""
@@ -240,10 +246,7 @@ class TorchReference(FleetOptimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _loss_of(closure)
         params = [param for param in self.param_groups[0]["params"] if param.grad is not None]
         n_active = params[0].shape[0] if self.n_active is None else self.n_active
         if n_active < params[0].shape[0] and self.settings.name == "adam":

@@ -170,7 +170,7 @@ def stacked(name: str, backend: str, work: Work) -> Timing:
     )
     ends: list[float] = []
 
-    def build(network, rows, order):  # type: ignore[no-untyped-def]
+    def build(network, rows, order):
         return LocalTraining(network, rows, reconstruction_loss, settings, batches)
 
     end = fit_fleet(

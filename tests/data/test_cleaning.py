@@ -43,5 +43,5 @@ def test_drop_rows_keeps_every_column() -> None:
 
 
 @pytest.mark.parametrize("policy", MISSING_POLICIES.values(), ids=MISSING_POLICIES)
-def test_a_policy_keeps_columns_without_a_gap(policy) -> None:  # type: ignore[no-untyped-def]
+def test_a_policy_keeps_columns_without_a_gap(policy) -> None:
     assert policy(np.zeros(5), 0.0).tolist() == [True] * 5

@@ -20,7 +20,7 @@ def counts(part: np.ndarray) -> list[int]:
 
 @pytest.mark.parametrize("rule", SPLITS.values(), ids=SPLITS)
 @given(n_rows=st.integers(0, 200), validation=st.sampled_from([0.0, 0.1, 0.5]), cut=st.integers(-1, 210))
-def test_every_row_has_exactly_one_part(rule, n_rows: int, validation: float, cut: int) -> None:  # type: ignore[no-untyped-def]
+def test_every_row_has_exactly_one_part(rule, n_rows: int, validation: float, cut: int) -> None:
     part = rule(node(n_rows), SplitSettings(validation_fraction=validation, cut_time=cut))
     assert part.shape == (n_rows,)
     assert part.dtype == np.int8
@@ -29,7 +29,7 @@ def test_every_row_has_exactly_one_part(rule, n_rows: int, validation: float, cu
 
 
 @pytest.mark.parametrize("rule", SPLITS.values(), ids=SPLITS)
-def test_a_split_repeats_itself(rule) -> None:  # type: ignore[no-untyped-def]
+def test_a_split_repeats_itself(rule) -> None:
     settings = SplitSettings(cut_time=79)
     np.testing.assert_array_equal(rule(node(100), settings), rule(node(100), settings))
 

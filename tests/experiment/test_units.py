@@ -119,7 +119,7 @@ def test_parts_half_removed_by_an_interruption_do_not_pass_for_whole(
         if Path(folder).is_relative_to(tmp_path / "work") and Path(folder).exists():
             next(Path(folder).rglob("number.txt")).unlink()
             raise KeyboardInterrupt
-        whole(folder, **how)  # type: ignore[arg-type]
+        whole(folder, **how)
 
     monkeypatch.setattr(units.shutil, "rmtree", interrupted)
     with pytest.raises(KeyboardInterrupt):
