@@ -61,11 +61,14 @@ def test_the_ui_shows_runs_and_ctrl_c_ends_it(tmp_path, port):
     (run_id,) = log_summary(table, table, {}, None, lineage, uri)
 
     code = f"from ftl.tracking import serve_ui; serve_ui({uri!r}, port={port})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    said = tmp_path / "stdout.txt"
+    with said.open("w") as stdout:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=stdout, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
     try:
-        wait_for_health(process, port)
+        # The server answers before `serve_ui`, which asks it now and then, has seen that and said so.
+        wait_for_text(process, said, f"MLflow UI: http://127.0.0.1:{port}")
         with urlopen(f"http://127.0.0.1:{port}/get-artifact?path=node_table.csv&run_uuid={run_id}") as answer:
             assert "n7" in answer.read().decode()
         with urlopen(f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/runs/get?run_id={run_id}") as answer:
@@ -74,28 +77,26 @@ def test_the_ui_shows_runs_and_ctrl_c_ends_it(tmp_path, port):
         servers = children_of(process.pid)
         assert servers
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=30)
     finally:
         if process.poll() is None:
             process.terminate()
             process.wait(timeout=30)
     assert process.returncode == 0
-    assert f"http://127.0.0.1:{port}" in out
+    assert "MLflow UI ended." in said.read_text()
     assert "Traceback" not in err
     assert not [pid for pid in servers if Path(f"/proc/{pid}").exists()]
     with pytest.raises(URLError):
         urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
 
 
-def wait_for_health(process, port):
-    deadline = time.monotonic() + 60
+def wait_for_text(process, file, text):
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.3)
-    pytest.fail(f"no answer within 60 s; exit code {process.poll()}")
+        if text in file.read_text():
+            return
+        time.sleep(0.2)
+    pytest.fail(f"{text!r} was not said within 90 s; exit code {process.poll()}; said: {file.read_text()!r}")
 
 
 def children_of(pid):
