@@ -33,7 +33,7 @@ def ftl_in_shell(*words: str | Path, at: Path, module: str = "ftl.cli") -> subpr
     return subprocess.run(
         [sys.executable, "-m", module, *map(str, words)],
         cwd=at,
-        env={"PATH": "", "PYTHONPATH": str(Path(ftl.cli.__file__).parent.parent)},
+        env={"PATH": "", "PYTHONPATH": str(Path(ftl.cli.__file__).parents[2])},
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,0 +1,88 @@
+"""``ftl run``: the whole method on one fleet."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ftl.cli.options import Assignments, Profile, check
+from ftl.errors import UserError
+
+if TYPE_CHECKING:
+    from ftl.experiment.fleet_run import FleetRun
+
+
+def run(
+    fleet: Annotated[
+        Path, typer.Argument(help="Folder with one parquet or csv file per node, with or without fleet.yaml.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Where results go. The same command again goes on where an interrupted one stopped.")
+    ],
+    profile: Profile = "default",
+    set_: Assignments = None,
+    dump_scores: Annotated[
+        bool, typer.Option("--dump-scores", help="Also write scores.parquet: every score of every model.")
+    ] = False,
+    track: Annotated[
+        bool,
+        typer.Option(
+            "--track", help="Also record every summary cell in MLflow (MLFLOW_TRACKING_URI, else OUT/mlflow.db)."
+        ),
+    ] = False,
+) -> None:
+    """Run the whole method on one fleet: local, federated and transferred models, controls and baselines.
+
+    Example: ftl run telemetry/cluster-a --out results/cluster-a -S select.n_participants=[2,4]
+    """
+    began = time.monotonic()
+    from ftl.config import override, read_profile
+    from ftl.data.fleet_folder import FleetFolder
+    from ftl.data.prepare_report import describe_report
+
+    params = override(read_profile(profile), set_ or [])
+    params.pop("datasets")
+    check(params)
+    if out.resolve() == fleet.resolve():
+        raise UserError(
+            f"--out {out}: the node tables are there, and results would pass for nodes; give another folder"
+        )
+    source = FleetFolder(fleet)
+
+    from ftl.experiment.fleet_run import FleetRun
+
+    task = FleetRun(source, params, out)
+    prepared = task.prepare()
+    for line in describe_report(prepared.report):
+        typer.echo(line)
+    task.train()
+    task.evaluate(dump_scores)
+
+    _report(task, out)
+    if track:
+        from ftl.tracking import lineage_of, log_summary, tracking_uri
+
+        lineage = lineage_of(params, {prepared.name: prepared})
+        log_summary(task.summary, task.results, params, task.rounds, lineage, tracking_uri(out))
+    typer.echo(
+        f"Done in {time.monotonic() - began:.0f} s. Read {out / 'report' / 'report.md'}; "
+        f"tables: {out / 'summary.csv'}, {out / 'results.parquet'}"
+    )
+
+
+def _report(task: "FleetRun", out: Path) -> None:
+    """Write the report and print its tables and its verdict."""
+    from rich.console import Console
+
+    from ftl.evaluation.headline import overview_sentences, verdict_sentences
+    from ftl.reporting.report import terminal_tables, write_report
+
+    overview, verdicts = overview_sentences(task.summary), verdict_sentences(task.summary)
+    reports = {task.fleet.name: task.fleet.report}
+    write_report(out / "report", task.summary, task.results, task.rounds, reports, overview, verdicts, task.params)
+    console = Console()
+    for table in terminal_tables(task.summary):
+        console.print(table)
+    for sentence in overview:
+        typer.echo(sentence)
