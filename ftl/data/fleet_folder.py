@@ -133,22 +133,36 @@ class FleetFolder:
         return LongTable(next(iter(self._files.values())), self.description.node)
 
     def _look_at_first_rows(self) -> tuple[str, list[str]]:
-        """What the first node that has rows counts time in, and its columns."""
+        """What the first usable node that has rows counts time in, and its columns.
+
+        A table that cannot be used is an error once its node is read; here it is one only if there is no other.
+        """
+        refused: TelemetryError | None = None
         for node_id, path in self._files.items():
-            where = path.name if self._long else f"{path.name}: node {node_id}"
-            table = open_head(path, where)
-            if not table.n_rows:
+            try:
+                found = self._look_at(path, path.name if self._long else f"{path.name}: node {node_id}")
+            except TelemetryError as error:
+                refused = refused or error
                 continue
-            column = self._time_column(table.schema.names, where)
-            kind = table.schema.field(column).type
-            if pa.types.is_null(kind):  # no row of these has a time: see what the whole file holds
-                kind = open_table(path, where).schema.field(column).type
-            check_time_kind(kind, column, self.description.time_unit, where, ADVICE)
-            if not pa.types.is_null(kind):
-                return time_unit_of(kind, self.description.time_unit), table.schema.names
-        raise TelemetryError(
+            if found is not None:
+                return found
+        raise refused or TelemetryError(
             f"{self.path}: none of the {len(self._files)} node tables has a row with a time; fill them"
         )
+
+    def _look_at(self, path: Path, where: str) -> tuple[str, list[str]] | None:
+        """What a table counts time in, and its columns; None where no row says."""
+        table = open_head(path, where)
+        if not table.n_rows:
+            return None
+        column = self._time_column(table.schema.names, where)
+        kind = table.schema.field(column).type
+        if pa.types.is_null(kind):  # no row of these has a time: see what the whole file holds
+            kind = open_table(path, where).schema.field(column).type
+        check_time_kind(kind, column, self.description.time_unit, where, ADVICE)
+        if pa.types.is_null(kind):
+            return None
+        return time_unit_of(kind, self.description.time_unit), table.schema.names
 
     def _describe_leftovers(self, others: list[str], names: list[str]) -> tuple[str, ...]:
         """What in the folder, or in its description, was not used."""

@@ -559,3 +559,12 @@ def test_a_published_fleet_reads_as_its_manifest_says(checkout: Path) -> None:
         assert (table.split == 0).sum() == manifest[node_id]["train_rows"]
         assert (table.label[table.split == 1] == 1).sum() == manifest[node_id]["test_anomaly_rows"]
         assert table.treatments == {}
+
+
+def test_a_damaged_first_table_is_an_error_once_it_is_read(folder: Path, node: WriteNode) -> None:
+    node("n1.parquet").write_bytes(b"PAR1 cut short")
+    node("n2.parquet")
+    source = FleetFolder(folder)
+    assert source.node_ids() == ["n1", "n2"]
+    with pytest.raises(TelemetryError, match="damaged or cut short"):
+        source.read_node("n1")
