@@ -143,7 +143,7 @@ def test_params_writes_a_file_that_can_be_read_again(ftl_: Ftl, tmp_path: Path) 
 def test_the_real_command_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
     ended = ftl_in_shell("run", "nowhere", "--out", "out", at=tmp_path)
     assert ended.returncode == 2
-    assert ended.stderr == "ftl: nowhere: no such folder; give the folder that holds one table per node\n"
+    assert ended.stderr == "ftl: nowhere: no such folder; give the folder that holds the telemetry\n"
 
 
 def test_help_and_wrong_settings_do_not_wait_for_torch(tmp_path: Path) -> None:

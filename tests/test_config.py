@@ -349,7 +349,7 @@ def test_every_section_is_needed_whole(name: str) -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("datasets.d1.source=oracle", "datasets.d1.source: unknown 'oracle'; known: node_tables, simulated"),
+        ("datasets.d1.source=oracle", "datasets.d1.source: unknown 'oracle'; known: node_tables, m100_raw"),
         ("datasets.d1.n_nodez=3", "datasets.d1.n_nodez: unknown key of source simulated"),
         ("datasets.d3.n_nodes=3", "datasets.d3.source: unknown None"),
         ("datasets=3", "datasets must be a section; got 3"),

@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from ftl.cli.data import data
 from ftl.cli.params import params
 from ftl.cli.run import run
 from ftl.cli.ui import ui
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 for command in (run, params, ui):
     app.command()(command)
+app.add_typer(data, name="data")
 
 
 def main() -> None:

@@ -1,8 +1,15 @@
 """Options that several commands share."""
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import yaml
+
+from ftl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ftl.data.node_table import TelemetrySource
 
 Assignments = Annotated[
     list[str] | None,
@@ -16,9 +23,46 @@ Assignments = Annotated[
 Profile = Annotated[
     str, typer.Option("--profile", "-p", help="default, smoke, paper, or a yaml file that overlays default.")
 ]
+SourceName = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        help="How to read FOLDER: node_tables, m100_raw, m100_aggregated or m100_d1. "
+        "Without it, what fleet.yaml says, else what the folder looks like.",
+    ),
+]
+SourceSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        "-w",
+        metavar="KEY=VALUE",
+        help="A setting of the source, for example --with months=[21-03]. Repeatable.",
+    ),
+]
 
 
 def check(values: dict[str, Any]) -> None:
     from ftl.experiment.checks import check_params
 
     check_params(values)
+
+
+def open_telemetry(folder: Path, source: str | None, assignments: list[str] | None) -> "TelemetrySource":
+    """The telemetry in a folder, with the settings given on the command line.
+
+    Raises:
+        UserError: If a setting is wrong or the telemetry cannot be used.
+    """
+    from ftl.data.layouts import open_folder
+
+    settings: dict[str, Any] = {}
+    for assignment in assignments or []:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--with takes KEY=VALUE; got {assignment!r}, for example --with months=[21-03]")
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--with {key}: the value is not valid YAML: {value!r}") from error
+    return open_folder(folder, source, settings)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ftl.cli.options import Assignments, Profile, check
+from ftl.cli.options import Assignments, Profile, SourceName, SourceSettings, check, open_telemetry
 from ftl.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 def run(
     fleet: Annotated[
-        Path, typer.Argument(help="Folder with one parquet or csv file per node, with or without fleet.yaml.")
+        Path,
+        typer.Argument(
+            help="Folder with one parquet or csv file per node, with or without fleet.yaml; a download of Marconi100's "
+            "telemetry; or a fleet that `ftl data prepare` made."
+        ),
     ],
     out: Annotated[
         Path, typer.Option(help="Where results go. The same command again goes on where an interrupted one stopped.")
     ],
     profile: Profile = "default",
+    source: SourceName = None,
+    with_: SourceSettings = None,
     set_: Assignments = None,
     dump_scores: Annotated[
         bool, typer.Option("--dump-scores", help="Also write scores.parquet: every score of every model.")
@@ -38,7 +44,7 @@ def run(
     """
     began = time.monotonic()
     from ftl.config import override, read_profile
-    from ftl.data.fleet_folder import FleetFolder
+    from ftl.data.fleet import is_prepared
     from ftl.data.prepare_report import describe_report
 
     params = override(read_profile(profile), set_ or [])
@@ -48,12 +54,17 @@ def run(
         raise UserError(
             f"--out {out}: the node tables are there, and results would pass for nodes; give another folder"
         )
-    source = FleetFolder(fleet)
+    prepared_already = is_prepared(fleet)
+    if prepared_already and (source or with_):
+        raise UserError(f"{fleet} is a prepared fleet; --source and --with belong to `ftl data prepare`")
+    telemetry = fleet if prepared_already else open_telemetry(fleet, source, with_)
 
     from ftl.experiment.fleet_run import FleetRun
+    from ftl.experiment.progress import node_progress
 
-    task = FleetRun(source, params, out)
-    prepared = task.prepare()
+    task = FleetRun(telemetry, params, out)
+    with node_progress() as progress:
+        prepared = task.prepare(progress)
     for line in describe_report(prepared.report):
         typer.echo(line)
     task.train()
@@ -63,8 +74,8 @@ def run(
     if track:
         from ftl.tracking import lineage_of, log_summary, tracking_uri
 
-        lineage = lineage_of(params, {prepared.name: prepared})
-        log_summary(task.summary, task.results, params, task.rounds, lineage, tracking_uri(out))
+        lineage = lineage_of(task.params, {prepared.name: prepared})
+        log_summary(task.summary, task.results, task.params, task.rounds, lineage, tracking_uri(out))
     typer.echo(
         f"Done in {time.monotonic() - began:.0f} s. Read {out / 'report' / 'report.md'}; "
         f"tables: {out / 'summary.csv'}, {out / 'results.parquet'}"

@@ -1,27 +1,6 @@
-"""Telemetry: sources of node tables, and the prepared fleet that everything else reads."""
+"""Telemetry: its sources, and the prepared fleet that everything else reads.
 
-from ftl.data.fleet import GAP, PROTOCOLS, TEST, TRAIN, VALIDATION, Fleet, read_fleet, write_fleet
-from ftl.data.node_table import NodeTable, TelemetrySource
-from ftl.data.prepare import PrepareSettings, prepare_fleet
-from ftl.data.prepare_report import describe_report
-from ftl.data.scaling import Scaling
-from ftl.data.sources import SOURCES, open_source
-
-__all__ = [
-    "GAP",
-    "PROTOCOLS",
-    "SOURCES",
-    "TEST",
-    "TRAIN",
-    "VALIDATION",
-    "Fleet",
-    "NodeTable",
-    "PrepareSettings",
-    "Scaling",
-    "TelemetrySource",
-    "describe_report",
-    "open_source",
-    "prepare_fleet",
-    "read_fleet",
-    "write_fleet",
-]
+Each part is imported from the module it stands in, so that what reads a prepared fleet (``fleet.py``) depends on no
+reader: ``sources.py`` and ``layouts.py`` open telemetry, ``prepare.py`` makes a fleet of it, ``inspection`` describes
+it, ``fetch`` downloads what is public.
+"""

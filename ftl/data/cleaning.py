@@ -1,17 +1,24 @@
-"""Missing values: where they are, and which columns a fleet gives up so that fewer rows are lost.
+"""Missing values: where they are, what a policy puts in their place, and which columns and rows it gives up.
 
-Whatever the policy, a row that still lacks a value in a kept column is removed. In some fleets most anomalous windows
-are incomplete ones, so callers count the anomalous rows among them.
+In some fleets most anomalous windows seem to be incomplete ones (GRAAFE's README counts twenty times as many positives
+on Marconi100 where incomplete rows are kept), so callers count the anomalous rows that a policy removes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-MissingPolicy = Callable[[np.ndarray, float], np.ndarray]
+NOT_FILLED, ZERO = -1, -2  # in place of the number of a row whose value is carried
+
+INDICATOR_SHARE = 0.01
+"""A metric missing in at least this share of the fleet's training rows gets an indicator."""
+
+_STATISTIC = re.compile(r"_(avg|mean|std|min|max|median)$")
+_COLUMNS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class MissingCells:
 
     def mask(self) -> np.ndarray:
         """True where a value is missing, for the incomplete rows, shape (I, n_columns)."""
-        return np.unpackbits(self.bits, axis=1, count=self.n_columns).astype(bool)
+        return np.unpackbits(self.bits, axis=1, count=self.n_columns).view(bool)
 
     def empty_columns(self) -> np.ndarray:
         """True for columns without any value, shape (n_columns,)."""
@@ -40,38 +47,143 @@ class MissingCells:
             return np.zeros(self.n_columns, bool)
         return np.asarray(self.mask().all(axis=0))
 
-    def complete_rows(self, columns: Sequence[int] | np.ndarray) -> np.ndarray:
-        """True for rows that have a value in all these columns, shape (T,)."""
+    def gaps(self, columns: Sequence[int | None]) -> Gaps:
+        """Where values of these columns are missing; a column that the table does not have (None) misses nothing."""
+        held = np.array([column is not None for column in columns], bool)
+        missing = np.zeros((len(self.rows), len(columns)), bool)
+        missing[:, held] = self.mask()[:, [column for column in columns if column is not None]]
+        incomplete = missing.any(axis=1)
+        return Gaps(self.n_rows, self.rows[incomplete], missing[incomplete], held)
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Where a node lacks values of the fleet's features, for the rows that lack any."""
+
+    n_rows: int
+    rows: np.ndarray  # (I,) int64, ascending
+    missing: np.ndarray  # (I, F) bool
+    held: np.ndarray  # (F,) bool: features that the node's table has at all
+
+    def silent(self) -> np.ndarray:
+        """Which of the incomplete rows have no value of any feature, shape (I,)."""
+        return np.asarray(self.missing[:, self.held].all(axis=1))
+
+    def complete_rows(self) -> np.ndarray:
+        """True for rows that have a value of every feature, shape (T,)."""
         complete = np.ones(self.n_rows, bool)
-        complete[self.rows] = ~self.mask()[:, columns].any(axis=1)
+        complete[self.rows[self.missing.any(axis=1)]] = False
         return complete
 
-    def count(self, among: np.ndarray, columns: Sequence[int] | np.ndarray) -> tuple[np.ndarray, int]:
-        """Missing values per column, shape (len(columns),), and the rows they are counted over.
+    def count(self, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Missing values per feature, and the rows that they are counted over, both of shape (F,).
 
         Args:
-            among: Rows to look at, bool, shape (T,). Rows without any value in these columns are left out: they
-                speak of the node being away, not of a column.
-            columns: Column numbers.
+            among: Rows to look at, bool, shape (T,). Rows without any value are left out: they speak of the node
+                being away, not of a feature; and so are features that the node does not have.
         """
-        inside = among[self.rows]
-        mask = self.mask()[inside][:, columns]
-        silent = mask.all(axis=1)
-        return mask[~silent].sum(axis=0), int(among.sum() - silent.sum())
+        silent = self.silent()
+        looked_at = among[self.rows] & ~silent
+        n_rows = int(among.sum()) - int((among[self.rows] & silent).sum())
+        return self.missing[looked_at].sum(axis=0), n_rows * self.held
+
+    def of(self, features: np.ndarray) -> Gaps:
+        """The same for some of the features, bool, shape (F,)."""
+        return Gaps(self.n_rows, self.rows, self.missing[:, features], self.held[features])
+
+    def after(self, filled: np.ndarray) -> Gaps:
+        """What is still missing where a policy has filled, as its ``fill`` says."""
+        return Gaps(self.n_rows, self.rows, self.missing & (filled == NOT_FILLED), self.held)
 
 
-def drop_columns_then_rows(missing_share: np.ndarray, max_missing: float) -> np.ndarray:
-    """Keep columns missing in at most max_missing of the fleet's training rows; rows are dropped afterwards."""
-    keep: np.ndarray = missing_share <= max_missing
-    return keep
+Fill = Callable[[Gaps, np.ndarray, float], np.ndarray]
+"""(gaps, time of the node's rows, reach) -> (I, F) int32: for a missing cell the row whose value it gets, ZERO, or
+NOT_FILLED; reach is in units of time."""
 
 
-def drop_rows(missing_share: np.ndarray, max_missing: float) -> np.ndarray:
-    """Keep every column, and lose every row with a missing value (paper, section 4.3)."""
-    return np.ones(len(missing_share), bool)
+def nothing(gaps: Gaps, time: np.ndarray, reach: float) -> np.ndarray:
+    """Fill nothing."""
+    return np.full(gaps.missing.shape, NOT_FILLED, np.int32)
 
 
+def zero(gaps: Gaps, time: np.ndarray, reach: float) -> np.ndarray:
+    """Every missing value is 0 in the metric's own unit."""
+    return np.full(gaps.missing.shape, ZERO, np.int32)
+
+
+def last_value(gaps: Gaps, time: np.ndarray, reach: float) -> np.ndarray:
+    """The node's last value before the gap, for as long as it is not older than `reach`.
+
+    The age is counted in time, so no value crosses a longer gap between rows. Rows after a cell have no influence.
+    """
+    filled = np.full(gaps.missing.shape, NOT_FILLED, np.int32)
+    follows = np.diff(gaps.rows, prepend=-2) == 1  # the row before it is incomplete as well
+    for some in _chunks(np.flatnonzero(gaps.missing.any(axis=0))):
+        missing = gaps.missing[:, some]
+        goes_on = np.zeros_like(missing)
+        goes_on[1:] = missing[:-1] & follows[1:, None]
+        before = np.where(missing & ~goes_on, gaps.rows[:, None] - 1, NOT_FILLED).astype(np.int32)
+        last = np.maximum.accumulate(before, axis=0)  # of a later gap it is always a later row
+        usable = missing & (last >= 0)
+        usable &= time[gaps.rows][:, None] - time[np.maximum(last, 0)] <= reach
+        filled[:, some] = np.where(usable, last, NOT_FILLED)
+    return filled
+
+
+@dataclass(frozen=True)
+class MissingPolicy:
+    """What becomes of missing values. A row that still lacks one in a kept column is removed.
+
+    Attributes:
+        fill: What is put in their place, before anything is given up.
+        gives_up_columns: Whether columns (still) missing in more than max_missing of the fleet's training rows go, so
+            that fewer rows have to.
+        indicators: Whether features say which values were missing.
+    """
+
+    fill: Fill
+    gives_up_columns: bool
+    indicators: bool = False
+
+
+# drop_rows is the paper's (section 4.3), zero is GRAAFE's.
 MISSING_POLICIES: dict[str, MissingPolicy] = {
-    "drop_columns_then_rows": drop_columns_then_rows,
-    "drop_rows": drop_rows,
+    "drop_columns_then_rows": MissingPolicy(nothing, gives_up_columns=True),
+    "drop_rows": MissingPolicy(nothing, gives_up_columns=False),
+    "forward_fill": MissingPolicy(last_value, gives_up_columns=True, indicators=True),
+    "zero": MissingPolicy(zero, gives_up_columns=False),
 }
+
+
+def indicator_features(features: Sequence[str], missing_share: np.ndarray, silent_share: float) -> dict[str, list[int]]:
+    """The 0/1 features that say what was missing before it was filled, and the features that each looks at.
+
+    One per metric, since the statistics of a metric (``_avg``, ``_std``, ...) go missing together, and one,
+    ``missing:row``, for rows without any value; each where it happens in at least INDICATOR_SHARE of the training rows.
+
+    Args:
+        features: The features that the fleet keeps.
+        missing_share: Share of the training rows with some value in which each feature is missing, shape (F,).
+        silent_share: Share of the training rows without any value.
+    """
+    metrics: dict[str, list[int]] = {}
+    for column, name in enumerate(features):
+        metrics.setdefault(_STATISTIC.sub("", name), []).append(column)
+    found = {
+        f"missing:{metric}": columns
+        for metric, columns in metrics.items()
+        if missing_share[columns].max() >= INDICATOR_SHARE
+    }
+    return found | ({"missing:row": []} if silent_share >= INDICATOR_SHARE else {})
+
+
+def indicator_values(gaps: Gaps, columns: Sequence[int]) -> np.ndarray:
+    """1 where any of these features is missing (none given: where all are), else 0, shape (T,) float32."""
+    values = np.zeros(gaps.n_rows, np.float32)
+    values[gaps.rows] = gaps.missing[:, columns].any(axis=1) if columns else gaps.silent()
+    return values
+
+
+def _chunks(columns: np.ndarray) -> Iterator[np.ndarray]:
+    for first in range(0, len(columns), _COLUMNS_AT_ONCE):
+        yield columns[first : first + _COLUMNS_AT_ONCE]

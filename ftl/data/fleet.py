@@ -31,6 +31,7 @@ ARRAYS: dict[str, type] = {
     "scale": np.float32,
     "muted": np.bool_,
 }
+ROW_ARRAYS = ("x", "label", "time", "part", "lent")  # as long as the fleet has rows
 CARD_FIELDS = (
     "name",
     "origin",
@@ -70,7 +71,7 @@ class Fleet:
     start: np.ndarray  # (K+1,) int64: node k owns the rows start[k]:start[k+1]
     offset: np.ndarray  # (K, F) float32: scaled = (transformed raw - offset) / scale, then clipped
     scale: np.ndarray  # (K, F) float32, > 0
-    muted: np.ndarray  # (K, F) bool: constant on the node's train rows, and therefore 0 in x
+    muted: np.ndarray  # (K, F) bool: 0 in x, since constant on the node's train rows or not in its table
     report: dict[str, Any]  # what was done to the telemetry, JSON-able
     fingerprint: str
     signed_log: tuple[str, ...] = ()  # features transformed by sign(x) log(1 + |x|) before scaling
@@ -97,17 +98,27 @@ class Fleet:
 def write_fleet(fleet: Fleet, folder: Path) -> None:
     """Write a fleet folder; it appears as a whole or not at all."""
     with replacing(folder) as partial:
-        np.save(partial / "x.npy", np.asarray(fleet.x, np.float32), allow_pickle=False)
-        write_all_but_x(fleet, partial)
+        for name in ROW_ARRAYS:
+            _save(getattr(fleet, name), name, partial)
+        write_all_but_rows(fleet, partial)
 
 
-def write_all_but_x(fleet: Fleet, folder: Path) -> None:
-    """Write the small arrays and the card beside an x.npy that is already there."""
-    for name, kind in ARRAYS.items():
-        if name != "x":
-            np.save(folder / f"{name}.npy", np.asarray(getattr(fleet, name), kind), allow_pickle=False)
+def write_all_but_rows(fleet: Fleet, folder: Path) -> None:
+    """Write the small arrays and the card beside row arrays that are there already."""
+    for name in ARRAYS:
+        if name not in ROW_ARRAYS:
+            _save(getattr(fleet, name), name, folder)
     card = {"format": FORMAT, **{name: getattr(fleet, name) for name in CARD_FIELDS}}
     (folder / CARD_FILE).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _save(array: np.ndarray, name: str, folder: Path) -> None:
+    np.save(folder / f"{name}.npy", np.asarray(array, ARRAYS[name]), allow_pickle=False)
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder holds a prepared fleet."""
+    return (Path(folder) / CARD_FILE).is_file()
 
 
 def read_fleet(folder: Path) -> Fleet:
@@ -117,7 +128,7 @@ def read_fleet(folder: Path) -> Fleet:
         TelemetryError: If the folder is missing, incomplete or damaged.
     """
     folder = Path(folder)
-    if not (folder / CARD_FILE).is_file():
+    if not is_prepared(folder):
         raise TelemetryError(f"{folder}: no prepared fleet here ({CARD_FILE} is missing); prepare the fleet first")
     again = "delete the folder and prepare the fleet again"
     try:
@@ -142,7 +153,7 @@ def read_fleet(folder: Path) -> Fleet:
 
 def _check_shapes(fleet: Fleet, folder: Path, again: str) -> None:
     n_nodes, n_features, n_rows = len(fleet.node_ids), len(fleet.features), len(fleet.x)
-    wanted: dict[str, tuple[int, ...]] = dict.fromkeys(("label", "time", "part", "lent"), (n_rows,))
+    wanted: dict[str, tuple[int, ...]] = dict.fromkeys(ROW_ARRAYS, (n_rows,))
     wanted |= dict.fromkeys(("offset", "scale", "muted"), (n_nodes, n_features))
     wanted |= {"x": (n_rows, n_features), "start": (n_nodes + 1,)}
     for name, shape in wanted.items():
@@ -160,17 +171,32 @@ def replacing(folder: Path) -> Iterator[Path]:
         TelemetryError: If `folder` holds something else than a prepared fleet, which would be lost.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CARD_FILE).is_file())):
-        raise TelemetryError(f"{folder}: exists and is no prepared fleet; name another folder or move it away")
-    partial, old = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "old"))
-    for leftover in (partial, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    check_replaceable(folder)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(partial, folder)
+        move_into_place(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse a folder that holds something else than a prepared fleet, which would be lost.
+
+    Raises:
+        TelemetryError: Naming the folder.
+    """
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not is_prepared(folder))):
+        raise TelemetryError(f"{folder}: exists and is no prepared fleet; name another folder or move it away")
+
+
+def move_into_place(whole: Path, folder: Path) -> None:
+    """Let a whole fleet folder take the place of an older one, which is never replaced by half of it."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(whole, folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ftl.data.fleet import GAP, TEST, TRAIN, VALIDATION, Fleet
-from ftl.data.node_table import ANOMALOUS, UNKNOWN
 
 if TYPE_CHECKING:
-    from ftl.data.prepare import NodeSurvey, Plan, PrepareSettings
+    from ftl.data.plan import Plan
+    from ftl.data.prepare_settings import PrepareSettings
+    from ftl.data.survey import NodeSummary
 
 PART_NAMES = {"train": TRAIN, "validation": VALIDATION, "test": TEST, "gap": GAP}
 
@@ -31,9 +32,23 @@ def describe_report(report: dict[str, Any]) -> list[str]:
         name, why = next(iter(dropped.items()))
         lines.append(f"{_number(len(dropped), 'feature')} dropped, first {name!r}: {why}.")
     lines += [f"On reading: {treatment}: {count:,}." for treatment, count in report["treatments"].items()]
+    imputed = {node_id: node["imputed"] for node_id, node in nodes.items() if node.get("imputed")}
+    if imputed:
+        node_id, names = next(iter(imputed.items()))
+        lines.append(
+            f"{_number(sum(map(len, imputed.values())), 'column')} made up on {_number(len(imputed), 'node')} without "
+            f"them, 0 in every row: first {names[0]!r} on {node_id}."
+        )
     removed, lost = report["removed_rows"], report["removed_anomalous_rows"]
     if removed:
         lines.append(f"{_number(removed, 'row')} with a missing value removed, {lost:,} of them anomalous.")
+    filled = sum(node.get("filled_cells", 0) for node in nodes.values())
+    if filled:
+        lines.append(f"{_number(filled, 'missing value')} filled (prepare.missing: {report['settings']['missing']}).")
+    if report.get("indicators"):
+        number = _number(len(report["indicators"]), "feature")
+        lines.append(f"{number} added to say which values were missing, first {report['indicators'][0]!r}.")
+    lines += describe_costs(report)
     unknown = sum(node["unknown_labels"] for node in nodes.values())
     if unknown:
         lines.append(f"{_number(unknown, 'row')} without a known label; they are not scored.")
@@ -53,7 +68,8 @@ def describe_report(report: dict[str, Any]) -> list[str]:
             f"{_number(len(constant), 'node')}, first {names[0]!r} on {node_id}: changes are measured in the fleet's "
             f"range (prepare.constant: {report['settings']['constant']})."
         )
-    muted = {node_id: node["muted"] for node_id, node in nodes.items() if node["muted"]}
+    muted = {node_id: [*{*node["muted"]} - {*node.get("imputed", [])}] for node_id, node in nodes.items()}
+    muted = {node_id: sorted(names) for node_id, names in muted.items() if names}
     if muted:
         node_id, names = next(iter(muted.items()))
         lines.append(
@@ -76,31 +92,26 @@ def describe_report(report: dict[str, Any]) -> list[str]:
 
 def fleet_report(
     fleet: Fleet,
-    survey: Sequence[NodeSurvey],
+    survey: Sequence[NodeSummary],
     plan: Plan,
     settings: PrepareSettings,
-    clipped: Sequence[int],
+    reports: Sequence[dict[str, Any]],
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """What was done, JSON-able; see :func:`describe_report` for the same in words."""
-    nodes: dict[str, Any] = {}
-    for k, (node, keep) in enumerate(zip(plan.nodes, plan.keep, strict=True)):
-        label, part = node.label[keep], plan.part[k]
-        nodes[node.node_id] = {
-            "rows_read": len(keep),
-            "rows": {name: int((part == number).sum()) for name, number in PART_NAMES.items()},
-            "anomalies": {
-                name: int(((part == number) & (label == ANOMALOUS)).sum()) for name, number in PART_NAMES.items()
-            },
-            "unknown_labels": int((label == UNKNOWN).sum()),
-            "removed_rows": int((~keep).sum()),
-            "removed_anomalous_rows": int((node.label[~keep] == ANOMALOUS).sum()),
-            "dropped_columns": plan.alignment.dropped.get(node.node_id, []),
-            "treatments": node.treatments,
-            "clipped_test_values": clipped[k],
-            "constant": _constant_features(fleet, k),
-            "muted": [name for name, muted in zip(fleet.features, fleet.muted[k], strict=True) if muted],
-        }
+    """What was done, JSON-able; see :func:`describe_report` for the same in words.
+
+    Args:
+        fleet: The fleet, without a report.
+        survey: All nodes that were read.
+        plan: What was decided.
+        settings: The section `prepare` of params.yaml.
+        reports: Per node of the fleet, as :func:`ftl.data.node_block.write_node` gives them.
+        notes: Of the source.
+    """
+    nodes = {}
+    for k, (node_id, report) in enumerate(zip(fleet.node_ids, reports, strict=True)):
+        muted = [name for name, is_muted in zip(fleet.features, fleet.muted[k], strict=True) if is_muted]
+        nodes[node_id] = {**report, "dropped_columns": plan.alignment.dropped.get(node_id, []), "muted": muted}
     treatments: Counter[str] = Counter()
     for node in survey:
         treatments.update(node.treatments)
@@ -114,24 +125,67 @@ def fleet_report(
         "excluded": plan.excluded,
         "n_features": len(fleet.features),
         "dropped_features": plan.dropped,
-        "split": {"rule": plan.split, "cut_time": plan.cut_time},
+        "indicators": [name for name, _ in plan.rules.indicators],
+        "costs": plan.costs,
+        "split": {"rule": plan.rules.split, "cut_time": plan.cut_time},
         "window_seconds": fleet.window_seconds,
         "treatments": dict(treatments),
-        "removed_rows": sum(node["removed_rows"] for node in nodes.values()),
-        "removed_anomalous_rows": sum(node["removed_anomalous_rows"] for node in nodes.values()),
+        "removed_rows": sum(report["removed_rows"] for report in reports),
+        "removed_anomalous_rows": sum(report["removed_anomalous_rows"] for report in reports),
         "transform": {"rule": settings.transform, "signed_log1p": list(fleet.signed_log)},
         "scaler": settings.scaler,
         "clip": [fleet.clip_low, fleet.clip_high],
-        "labels": {"borrowed": fleet.labels_borrowed, "lent_rows": int(fleet.lent.sum())},
+        "labels": {"borrowed": fleet.labels_borrowed, "lent_rows": sum(report["lent_rows"] for report in reports)},
         "nodes": nodes,
     }
 
 
-def _constant_features(fleet: Fleet, node: int) -> list[str]:
-    """Features that are constant on the node's train rows, muted ones included."""
-    train = fleet.x[fleet.rows(node, TRAIN)]
-    constant = train.min(axis=0) == train.max(axis=0)
-    return [name for name, is_constant in zip(fleet.features, constant, strict=True) if is_constant]
+def describe_costs(report: dict[str, Any]) -> list[str]:
+    """What the rules for unlike columns and for missing values cost, and what the other ones would."""
+    costs, settings = report.get("costs"), report["settings"]
+    if costs is None:  # prepared by an earlier version
+        return []
+    lines = []
+    if any(cost.get("lost_columns", 1) or cost["imputed"] for cost in costs["alignment"].values()):
+        lines.append(f"Unlike columns (prepare.alignment): {_side_by_side(costs, settings, 'alignment', _kept)}.")
+    if any(cost["rows_removed"] or cost["cells_filled"] for cost in costs["missing"].values()):
+        lines.append(f"Missing values (prepare.missing): {_side_by_side(costs, settings, 'missing', _lost)}.")
+    return lines
+
+
+def _side_by_side(
+    costs: dict[str, Any], settings: dict[str, Any], key: str, say: Callable[[dict[str, Any], bool], str]
+) -> str:
+    """The chosen rule first, then the others."""
+    chosen = settings[key]
+    others = [f"{rule} would {say(cost, False)}" for rule, cost in costs[key].items() if rule != chosen]
+    return "; ".join([f"{chosen} {say(costs[key][chosen], True)}", *others])
+
+
+def _kept(cost: dict[str, Any], chosen: bool) -> str:
+    if "refused" in cost:
+        return "leave no feature"
+    s = "s" if chosen else ""
+    text = f"keep{s} {_number(cost['features'], 'feature')} and lose{s} {_number(cost['lost_columns'], 'column')}"
+    if cost["imputed"]:
+        number = _number(sum(cost["imputed"].values()), "column")
+        text += f", with {number} made up on {_number(len(cost['imputed']), 'node')}"
+    return text
+
+
+def _lost(cost: dict[str, int], chosen: bool) -> str:
+    s = "s" if chosen else ""
+    text = f"remove{s} no row"
+    if cost["rows_removed"]:
+        anomalous = f"{cost['anomalous_rows_removed']:,} of {_number(cost['anomalous_rows'], 'anomalous window')}"
+        text = f"remove{s} {_number(cost['rows_removed'], 'row')} ({anomalous})"
+    if cost["columns_removed"]:
+        text += f" and {_number(cost['columns_removed'], 'column')}"
+    if cost["cells_filled"]:
+        text += f", fill{s} {_number(cost['cells_filled'], 'cell')}"
+    if cost["nodes_lost"]:
+        text += f", lose{s} {_number(cost['nodes_lost'], 'node')}"
+    return text
 
 
 def _number(count: int, what: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+COLUMNS_AT_ONCE = 32
 WIDE_RANGE = 1e3  # a median train range above this is transformed by `auto` (raw units such as bytes or revolutions)
 
 
@@ -16,12 +17,12 @@ def signed_log1p(values: np.ndarray) -> np.ndarray:
     return transformed
 
 
-# Which features are transformed, from the range of each node's train rows: (K, F) -> (F,) bool. One decision per fleet,
-# since nodes that exchange models must mean the same by a feature.
+# Which features are transformed, from the range of each node's train rows, NaN where a node lacks the feature:
+# (K, F) -> (F,) bool. One decision per fleet, since nodes that exchange models must mean the same by a feature.
 TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "none": lambda train_range: np.zeros(train_range.shape[1], bool),
     "signed_log1p": lambda train_range: np.ones(train_range.shape[1], bool),
-    "auto": lambda train_range: np.median(train_range, axis=0) > WIDE_RANGE,
+    "auto": lambda train_range: _median_where_known(train_range) > WIDE_RANGE,
 }
 
 
@@ -64,6 +65,13 @@ class Scaling:
     clip_low: float
     clip_high: float
 
+    def of_node(self, node: int) -> Scaling:
+        """The map of one node, which then has the index 0."""
+        one = slice(node, node + 1)
+        return Scaling(
+            self.offset[one], self.scale[one], self.muted[one], self.signed_log, self.clip_low, self.clip_high
+        )
+
     def transformed(self, raw: np.ndarray) -> np.ndarray:
         """Raw rows, shape (T, F), after the signed logarithm of the features that have it, as a float32 copy."""
         values = np.array(raw, np.float32)
@@ -87,23 +95,51 @@ class Scaling:
         return self.clipped(self.unclipped(raw, node))
 
 
+@dataclass(frozen=True)
+class NodeRange:
+    """All that scaling needs to know of a node's train rows; (F,) float64, NaN where the node lacks the feature."""
+
+    lowest: np.ndarray
+    highest: np.ndarray
+    low: np.ndarray  # the scaler's ends of the raw values
+    high: np.ndarray
+    log_low: np.ndarray  # and of their signed logarithm
+    log_high: np.ndarray
+
+
+def measure_range(raw: np.ndarray, train: np.ndarray, imputed: np.ndarray, scaler: str) -> NodeRange:
+    """Measure a node's train rows, a few columns at a time; what the other rows hold has no influence.
+
+    Args:
+        raw: The node's rows, shape (T, F).
+        train: Numbers of its train rows.
+        imputed: Features that the node lacks, bool, shape (F,).
+        scaler: A key of SCALERS.
+    """
+    found = []
+    for first in range(0, raw.shape[1], COLUMNS_AT_ONCE):
+        values = np.asarray(raw[:, first : first + COLUMNS_AT_ONCE][train], np.float32)
+        ends = (minimum_and_maximum(values), SCALERS[scaler].ends(values), SCALERS[scaler].ends(signed_log1p(values)))
+        found.append(np.stack([end for pair in ends for end in pair]).astype(np.float64))
+    measured = np.concatenate(found, axis=1)
+    measured[:, imputed] = np.nan
+    return NodeRange(*measured)
+
+
 def fit_scaling(
-    train_rows: Callable[[int], np.ndarray],
-    n_nodes: int,
+    ranges: Sequence[NodeRange],
     transform: str,
     scaler: str,
     clip_low: float,
     clip_high: float,
     constant: str = "fleet_range",
 ) -> Scaling:
-    """Fit transform and scaler on train rows; what the other rows hold has no influence.
+    """Fit transform and scaler on what :func:`measure_range` found in the train rows of each node.
 
     Args:
-        train_rows: Gives the raw train rows of a node index, shape (T, F); called twice per node, so that only one
-            node's rows need to be in memory.
-        n_nodes: K.
+        ranges: Per node.
         transform: A key of TRANSFORMS.
-        scaler: A key of SCALERS.
+        scaler: The key of SCALERS that the ranges were measured for.
         clip_low: Lowest scaled value.
         clip_high: Highest scaled value.
         constant: What becomes of a feature that is constant on a node's train rows. ``fleet_range`` measures its later
@@ -111,31 +147,33 @@ def fit_scaling(
 
     Returns:
         The map of all K nodes. A feature that has no range to be measured in is muted there: offset its lowest train
-        value, scale 1, and 0 in every row.
+        value, scale 1, and 0 in every row. So is one that the node lacks, with offset 0; it says nothing about the
+        fleet's ranges.
     """
-    lowest_highest = [minimum_and_maximum(train_rows(node)) for node in range(n_nodes)]
-    lowest, highest = (np.stack(ends).astype(np.float64) for ends in zip(*lowest_highest, strict=True))
-    fitted = Scaling(
-        offset=np.zeros(lowest.shape, np.float32),
-        scale=np.ones(lowest.shape, np.float32),
-        muted=np.zeros(lowest.shape, bool),
-        signed_log=TRANSFORMS[transform](highest - lowest),
-        clip_low=clip_low,
-        clip_high=clip_high,
-    )
-    ends = [SCALERS[scaler].ends(fitted.transformed(train_rows(node))) for node in range(n_nodes)]
-    low, high = (np.stack(end).astype(np.float64) for end in zip(*ends, strict=True))
+    lowest, highest = (np.stack([getattr(of, end) for of in ranges]) for end in ("lowest", "highest"))
+    low, high = (np.stack([getattr(of, end) for of in ranges]) for end in ("low", "high"))
+    log_low, log_high = (np.stack([getattr(of, end) for of in ranges]) for end in ("log_low", "log_high"))
+    imputed = np.isnan(lowest)
+    signed_log = TRANSFORMS[transform](highest - lowest)
+    low, high = np.where(signed_log, log_low, low), np.where(signed_log, log_high, high)
     if SCALERS[scaler].shared:
-        low, high = (np.broadcast_to(np.median(end, axis=0), end.shape) for end in (low, high))
+        low, high = (np.broadcast_to(_median_where_known(end), end.shape) for end in (low, high))
     scale = (high - low).astype(np.float32)
     if constant == "fleet_range":
-        varying = np.where(scale > 0, scale, np.nan)
-        known = np.isfinite(varying).any(axis=0)
-        usual = np.zeros(scale.shape[1], np.float32)
-        usual[known] = np.nanmedian(varying[:, known], axis=0)
-        scale = np.where(highest == lowest, usual, scale)
-        muted = ~(scale > 0)
+        usual = _median_where_known(np.where(scale > 0, scale, np.nan).astype(np.float32))
+        scale = np.where(highest == lowest, np.nan_to_num(usual), scale)
+        muted = imputed | ~(scale > 0)
     else:
-        muted = (highest == lowest) | ~(scale > 0)
-    offset = np.where(muted, fitted.transformed(lowest), low).astype(np.float32)
-    return Scaling(offset, np.where(muted, 1, scale).astype(np.float32), muted, fitted.signed_log, clip_low, clip_high)
+        muted = imputed | (highest == lowest) | ~(scale > 0)
+    at_rest = lowest.astype(np.float32)
+    at_rest[:, signed_log] = signed_log1p(at_rest[:, signed_log])
+    offset = np.where(imputed, 0, np.where(muted, at_rest, low)).astype(np.float32)
+    return Scaling(offset, np.where(muted, 1, scale).astype(np.float32), muted, signed_log, clip_low, clip_high)
+
+
+def _median_where_known(values: np.ndarray) -> np.ndarray:
+    """The median over nodes that are not NaN, shape (K, F) -> (F,); NaN where no node is left."""
+    median = np.full(values.shape[1], np.nan, values.dtype)
+    known = ~np.isnan(values).all(axis=0)
+    median[known] = np.nanmedian(values[:, known], axis=0)
+    return median

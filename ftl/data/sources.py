@@ -18,9 +18,15 @@ def node_tables(name: str, path: str | Path) -> TelemetrySource:
 
 
 def simulated(
-    name: str, kind: str, n_nodes: int, n_windows: int, seed: int, nodes_per_rack: int = 20
+    name: str,
+    kind: str,
+    n_nodes: int,
+    n_windows: int,
+    seed: int,
+    nodes_per_rack: int = 20,
+    path: str | Path | None = None,
 ) -> TelemetrySource:
-    """A simulated fleet, d1-like or d2-like."""
+    """A simulated fleet, d1-like or d2-like; `path` is DVC's, which prepares again when the simulator changes."""
     from ftl.data.simulation.source import SimulatedSource  # a real fleet needs none of it
 
     return SimulatedSource(

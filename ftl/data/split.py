@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from ftl.data.fleet import GAP, TEST, TRAIN, VALIDATION
-from ftl.data.node_table import ANOMALOUS, SPLIT_TRAIN
+from ftl.data.node_table import SPLIT_TRAIN
 from ftl.errors import TelemetryError
 from ftl.randomness import generator
 
+N_BINS = 2**18  # of the counts by which a cut time is found
 PROTOCOL_SPLIT = {"rigorous": "chronological", "paper": "random"}
 
 
@@ -90,45 +90,58 @@ def choose_split(setting: str, protocol: str, published: Sequence[bool]) -> str:
     return "given" if all(published) else PROTOCOL_SPLIT[protocol]
 
 
-def find_cut_time(times: Sequence[np.ndarray], test_fraction: float) -> int:
+def find_cut_time(times: Iterable[np.ndarray], test_fraction: float) -> int:
     """The one time after which as nearly test_fraction of the fleet's rows lie as ties allow.
 
+    The times are gone through a few times, each time counted more finely around the cut, so that memory holds one
+    node's times and N_BINS counts whatever the number of nodes and of different times.
+
     Args:
-        times: Per node, the times of its rows.
+        times: Per node, the times of its rows; iterated over more than once.
         test_fraction: Share of all rows that shall lie after the cut.
 
     Raises:
         TelemetryError: If all rows have the same time.
     """
-    moments, counts = np.unique(np.concatenate(times), return_counts=True)
-    if len(moments) < 2:
+    ends = [(int(time.min()), int(time.max()), len(time)) for time in times if len(time)]
+    first, last, n_rows = min(end[0] for end in ends), max(end[1] for end in ends), sum(end[2] for end in ends)
+    if first == last:
         raise TelemetryError("all rows of the fleet have the same time; a chronological split needs at least two times")
-    share_after = 1 - np.cumsum(counts)[:-1] / counts.sum()  # the last moment would leave no test row
-    return int(moments[np.argmin(np.abs(share_after - test_fraction))])
+    n_train = (1 - test_fraction) * n_rows
+    low, high = first, last  # the cut lies between them, `before` rows lie before low and `up_to_high` not after high
+    before, up_to_high = 0, n_rows
+    while low < high:
+        width = (high - low) // N_BINS + 1
+        counts = np.zeros((high - low) // width + 1, np.int64)
+        for time in times:
+            inside = time[(time >= low) & (time <= high)]
+            counts += np.bincount((inside - low) // width, minlength=len(counts))
+        up_to = before + np.cumsum(counts)
+        chosen = min(int(np.searchsorted(up_to, n_train, side="right")), len(counts) - 1)
+        before, up_to_high = int(up_to[chosen] - counts[chosen]), int(up_to[chosen])
+        low, high = low + chosen * width, min(low + (chosen + 1) * width - 1, high)
+    over = low  # the earliest moment with more than n_train rows up to it; the best is this or the one before it
+    under = max((int(time[time < over].max()) for time in times if (time < over).any()), default=None)
+    if under is None or over == last:  # the last moment would leave no test row
+        return over if under is None else under
+    share_after = 1 - np.array([before, up_to_high]) / n_rows
+    return (under, over)[int(np.argmin(np.abs(share_after - test_fraction)))]
 
 
-def lend_labels(
-    part: np.ndarray, label: np.ndarray, start: np.ndarray, lend_fraction: float
-) -> tuple[bool, np.ndarray]:
-    """Where no anomaly precedes the test part of any node, lend the labels of each node's first test rows.
+def lent_rows(part: np.ndarray, lend_fraction: float) -> np.ndarray:
+    """A node's first test rows, whose labels are lent where no anomaly precedes the test part of any node.
 
     Args:
-        part: Parts of all rows, shape (R,).
-        label: Labels of all rows, shape (R,).
-        start: First row of each node and the end, shape (K+1,).
-        lend_fraction: Share of a node's test rows that is lent, the earliest ones.
+        part: Parts of the node's rows, shape (T,).
+        lend_fraction: Share of the test rows that is lent, the earliest ones.
 
     Returns:
-        Whether labels are lent, and the lent rows, bool, shape (R,).
+        bool, shape (T,).
     """
     lent = np.zeros(len(part), bool)
-    anomalous = label == ANOMALOUS
-    if anomalous[np.isin(part, (TRAIN, VALIDATION))].any() or not anomalous[part == TEST].any():
-        return False, lent
-    for first, last in pairwise(start):
-        test = first + np.flatnonzero(part[first:last] == TEST)
-        lent[test[: round(lend_fraction * len(test))]] = True
-    return True, lent
+    test = np.flatnonzero(part == TEST)
+    lent[test[: round(lend_fraction * len(test))]] = True
+    return lent
 
 
 def _with_last_rows_validating(part: np.ndarray, fraction: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""``ftl run``: the whole method on one fleet folder, without DVC and without git."""
+"""``ftl run``: the whole method on one fleet, without DVC and without git."""
 
 import json
 import os
@@ -11,9 +11,9 @@ import pandas as pd
 from ftl.config import protocol_of, section, words
 from ftl.data.fleet import CARD_FILE, Fleet, read_fleet
 from ftl.data.node_table import TelemetrySource
-from ftl.data.prepare import PrepareSettings, fleet_fingerprint, prepare_fleet
+from ftl.data.prepare import PrepareSettings, Progress, fleet_fingerprint, prepare_fleet
 from ftl.detection.settings import DetectionSettings
-from ftl.errors import UserError
+from ftl.errors import ConfigError, UserError
 from ftl.evaluation.results import write_results
 from ftl.evaluation.summary import write_summary
 from ftl.experiment.classical import baseline_units
@@ -35,39 +35,56 @@ RESULTS_FILE, SUMMARY_FILE, SCORES_FILE, ROUNDS_FILE, PARAMS_FILE = (
 class FleetRun:
     """One run in a folder of its own; a second run with the same parameters and telemetry takes up what is there.
 
+    Args:
+        source: Telemetry, or the folder of a fleet that was prepared already; such a fleet is used as it stands.
+        params: All parameters; of a fleet prepared already, the section ``prepare`` is that fleet's.
+        out: The run's folder.
+
     Attributes:
         fleet: The prepared fleet.
         results, summary, rounds: The tables, once ``evaluate`` has been called.
     """
 
-    def __init__(self, source: TelemetrySource, params: Mapping[str, Any], out: Path) -> None:
+    def __init__(self, source: TelemetrySource | Path, params: Mapping[str, Any], out: Path) -> None:
         self.source, self.params, self.out = source, params, out
         self.stages = out / "stages"
+        self.fleet_folder = source if isinstance(source, Path) else self.stages / "fleet"
         self.work = out / "work"
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"--out {out}: cannot be made: {error.strerror}") from error
 
-    def prepare(self) -> Fleet:
+    def prepare(self, progress: Progress | None = None) -> Fleet:
         """Read, split, clean and scale the telemetry, and check that the cohorts fit the fleet."""
-        settings, protocol = section(self.params, "prepare", PrepareSettings), protocol_of(self.params)
-        folder = self.stages / "fleet"
-        done = read_fleet(folder) if (folder / CARD_FILE).exists() else None
-        if done is not None and done.fingerprint == fleet_fingerprint(self.source, settings, protocol):
-            self.fleet = done
-        else:
-            self.fleet = prepare_fleet(self.source, settings, protocol, folder)
+        self.fleet = self._prepared() if isinstance(self.source, Path) else self._prepare(self.source, progress)
         check_cohort_sizes(section(self.params, "select", SelectionSettings), self.fleet)
         return self.fleet
 
+    def _prepared(self) -> Fleet:
+        fleet, protocol = read_fleet(self.fleet_folder), protocol_of(self.params)
+        if fleet.protocol != protocol:
+            raise ConfigError(
+                f"{self.fleet_folder} was prepared under protocol {fleet.protocol!r}, this run asks for {protocol!r}; "
+                f"run with -S protocol={fleet.protocol}, or prepare it again"
+            )
+        self.params = {**self.params, "prepare": fleet.report["settings"]}
+        return fleet
+
+    def _prepare(self, source: TelemetrySource, progress: Progress | None) -> Fleet:
+        settings, protocol = section(self.params, "prepare", PrepareSettings), protocol_of(self.params)
+        done = read_fleet(self.fleet_folder) if (self.fleet_folder / CARD_FILE).exists() else None
+        if done is not None and done.fingerprint == fleet_fingerprint(source, settings, protocol):
+            return done
+        return prepare_fleet(source, settings, protocol, self.fleet_folder, progress)
+
     def train(self) -> None:
         """Baselines, local, federated and transferred models, in that order."""
-        at = self.stages
+        at, fleet = self.stages, self.fleet_folder
         names, seeds = words(self.params, "baselines"), seeds_of(self.params)
         detection = section(self.params, "detection", DetectionSettings)
         if "baselines" in scored_stages(paradigms_of(self.params)):
-            units = baseline_units(at / "fleet", names, seeds, detection)
+            units = baseline_units(fleet, names, seeds, detection)
             run_stage(
                 f"baselines {self.fleet.name}",
                 units,
@@ -78,9 +95,9 @@ class FleetRun:
                 seeds,
                 detection,
             )
-        local_stage(self.params, at / "fleet", at / "local", self.work)
-        federated_stage(self.params, at / "fleet", at / "local", at / "federated", self.work)
-        transfer_stage(self.params, at / "fleet", at / "local", at / "federated", at / "transfer", self.work)
+        local_stage(self.params, fleet, at / "local", self.work)
+        federated_stage(self.params, fleet, at / "local", at / "federated", self.work)
+        transfer_stage(self.params, fleet, at / "local", at / "federated", at / "transfer", self.work)
 
     def evaluate(self, dump_scores: bool) -> pd.DataFrame:
         """Write results.parquet, summary.csv, rounds.csv and, on request, scores.parquet."""

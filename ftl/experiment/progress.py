@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -71,3 +72,34 @@ class ProgressBoard:
             self.bars.update(self.tasks[unit], description=f"  {unit}: {step}", completed=done, total=total)
         if self.total is not None:
             self.bars.update(self.total, completed=self.done)
+
+
+@contextmanager
+def node_progress() -> Iterator[Callable[[int, int, str], None]]:
+    """Give a function of (done, total, what): a bar per `what` in a terminal, a line now and then elsewhere."""
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    tasks: dict[str, TaskID] = {}
+    spoken = time.monotonic()
+
+    def draw(done: int, total: int, what: str) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done, total=total)
+
+    def say(done: int, total: int, what: str) -> None:
+        nonlocal spoken
+        if time.monotonic() - spoken > QUIET_SECONDS:
+            spoken = time.monotonic()
+            print(f"{what}: {done}/{total}", file=sys.stderr, flush=True)
+
+    if not sys.stderr.isatty():
+        yield say
+        return
+    with bars:
+        yield draw

@@ -63,21 +63,20 @@ class Judge:
         for model, (node, chosen) in enumerate(zip(nodes, rows, strict=True)):
             normal = chosen[self.fleet.label[chosen] != 1]
             x = np.asarray(self.fleet.x[normal])
-            output = self._output(network, model, node, x)
-            error = output if self.paradigm.network == "classifier" else x - output
+            classifies = self.paradigm.network == "classifier"
+            error = self._output(network, model, node, x) if classifies else self._residual(network, model, node, x)
             losses.append(float(np.square(error, dtype=np.float64).mean()) if len(normal) else np.nan)
         return losses
 
     def _judge_node(self, network: StackedNetwork, model: int, node: int, rows: np.ndarray) -> NodeScores:
         x, x_before = np.asarray(self.fleet.x[rows]), self._calibration_x(node)
-        output = self._output(network, model, node, x)
         if self.paradigm.network == "classifier":
-            scores = output[:, 0].astype(np.float64)
+            scores = self._output(network, model, node, x)[:, 0].astype(np.float64)
             before = self._output(network, model, node, x_before)[:, 0].astype(np.float64)
         else:
-            residual = x_before - self._output(network, model, node, x_before)
+            residual = self._residual(network, model, node, x_before)
             score = ANOMALY_SCORES[self.detection.score](residual, self.detection.variance_floor)
-            scores, before = score(x - output), score(residual)
+            scores, before = score(self._residual(network, model, node, x)), score(residual)
         if self.detection.smoothing_half_life > 0:
             time, calibration = self.fleet.time, self.calibration[node]
             before, scores = smooth_train_test(
@@ -99,6 +98,12 @@ class Judge:
                 rows = rows[:0]
             self._calibration_cache[node] = np.asarray(self.fleet.x[rows])
         return self._calibration_cache[node]
+
+    def _residual(self, network: StackedNetwork, model: int, node: int, x: np.ndarray) -> np.ndarray:
+        """What the model does not reproduce, 0 for features muted on the node: of those it tells nothing."""
+        residual: np.ndarray = x - self._output(network, model, node, x)
+        residual[:, self.fleet.muted[node]] = 0.0
+        return residual
 
     def _output(self, network: StackedNetwork, model: int, node: int, x: np.ndarray) -> np.ndarray:
         return self._finite(network.output_rows(model, torch.from_numpy(x)).numpy(), node)

@@ -1,72 +1,23 @@
 import json
-from dataclasses import dataclass, field, replace
+import tracemalloc
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ftl.data.alignment import ALIGNMENTS
+from ftl.data.cleaning import MISSING_POLICIES
 from ftl.data.fleet import GAP, TEST, TRAIN, VALIDATION, Fleet
 from ftl.data.fleet_folder import FleetFolder
 from ftl.data.node_table import NodeTable
 from ftl.data.prepare import PrepareSettings, prepare_fleet
 from ftl.data.prepare_report import describe_report
-from ftl.data.scaling import SCALERS, TRANSFORMS
+from ftl.data.scaling import CONSTANTS, SCALERS, TRANSFORMS
 from ftl.data.split import SPLITS
 from ftl.errors import ConfigError, TelemetryError
-
-FEATURES = ("a", "b", "c")
-
-
-@dataclass
-class Tables:
-    """A source in memory."""
-
-    tables: list[NodeTable]
-    name: str = "toy"
-    origin: str = "simulated"
-    time_unit: str = "seconds"
-    window: float | None = None
-    racks: dict[str, str] = field(default_factory=dict)
-
-    def node_ids(self) -> list[str]:
-        return [table.node_id for table in self.tables]
-
-    def rack_of(self, node_id: str) -> str | None:
-        return self.racks.get(node_id)
-
-    def window_seconds(self) -> float | None:
-        return self.window
-
-    def read_node(self, node_id: str) -> NodeTable:
-        return next(table for table in self.tables if table.node_id == node_id)
-
-    def fingerprint(self) -> str:
-        return "tables"
-
-
-def table(node_id: str, n_rows: int = 100, **changes: Any) -> NodeTable:
-    """A node of three noisy features with an anomaly in row 5 and in every 20th row from 10."""
-    rng = np.random.default_rng(sum(map(ord, node_id)))
-    label = np.zeros(n_rows, np.int8)
-    label[5:6] = label[10::20] = 1
-    values = rng.normal(size=(n_rows, 3)).astype(np.float32)
-    plain = NodeTable(node_id, 900 * np.arange(n_rows), values, FEATURES, label, None, {})
-    return replace(plain, **changes)
-
-
-def later(plain: NodeTable, n_windows: int) -> NodeTable:
-    return replace(plain, time=plain.time + 900 * n_windows)
-
-
-def with_missing(plain: NodeTable, rows: Any, columns: Any) -> NodeTable:
-    values = plain.values.copy()
-    values[rows, columns] = np.nan
-    return replace(plain, values=values)
-
-
-def prepare(tmp_path: Path, tables: list[NodeTable], protocol: str = "rigorous", **settings: Any) -> Fleet:
-    return prepare_fleet(Tables(tables), PrepareSettings(**settings), protocol, tmp_path / "fleet")
+from tests.data.small_fleet import FEATURES, Tables, later, prepare, table, with_missing
 
 
 @pytest.mark.parametrize("protocol", ["rigorous", "paper"])
@@ -153,6 +104,55 @@ def test_an_all_nan_column_counts_as_absent(tmp_path: Path) -> None:
     assert "absent or empty in 1 of 2 nodes, first n2" in fleet.report["dropped_features"]["b"]
 
 
+def test_cores_are_aligned_by_slot(tmp_path: Path) -> None:
+    tables = [
+        table("n1", features=("p0_core3_temp_avg", "power", "p0_core8_temp_avg")),
+        table("n2", features=("p0_core21_temp_avg", "power", "p0_core20_temp_avg")),
+    ]
+    fleet = prepare(tmp_path, tables, alignment="slots", clip_low=-1e6, clip_high=1e6)
+    assert fleet.features == ("p0_c00_temp_avg", "power", "p0_c01_temp_avg")
+    raw = fleet.x[100:] * fleet.scale[1] + fleet.offset[1]
+    np.testing.assert_allclose(raw, tables[1].values[:, [2, 1, 0]], atol=1e-5)
+    costs = fleet.report["costs"]["alignment"]
+    assert (costs["intersection"]["features"], costs["intersection"]["lost_columns"]) == (1, 4)
+    assert any(
+        "slots keeps 3 features and loses 0 columns; intersection would keep 1 feature and lose 4 columns" in line
+        for line in describe_report(fleet.report)
+    )
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+@pytest.mark.parametrize("constant", CONSTANTS)
+def test_a_feature_that_a_node_lacks_is_muted_there_and_says_nothing_about_the_others(
+    tmp_path: Path, scaler: str, constant: str
+) -> None:
+    """Under union; the other nodes are scaled as if the node were not there."""
+    settings: dict[str, Any] = {"alignment": "union", "scaler": scaler, "constant": constant}
+    others = [table("n1"), table("n2"), replace(table("n3"), values=table("n3").values * 1e5)]
+    lacking = table("poor", features=("a", "c", "only here"))
+    fleet = prepare(tmp_path, [*others, lacking], **settings)
+    assert fleet.features == FEATURES
+    assert not fleet.x[300:, 1].any()
+    assert fleet.muted[3].tolist() == [False, True, False]
+    assert len(fleet.x) == 400  # and costs no row
+    assert fleet.report["nodes"]["poor"]["imputed"] == ["b"]
+    assert fleet.report["nodes"]["n1"]["imputed"] == []
+    assert fleet.report["dropped_features"] == {"only here": "absent or empty in 3 of 4 nodes, first n1"}
+    assert any(
+        "1 column made up on 1 node without them, 0 in every row: first 'b' on poor" in n
+        for n in describe_report(fleet.report)
+    )
+    without = prepare(tmp_path / "without", others, **settings)
+    np.testing.assert_array_equal(fleet.scale[:3, 1], without.scale[:, 1])
+    np.testing.assert_array_equal(fleet.x[:300, 1], without.x[:, 1])
+
+
+def test_a_node_with_none_of_the_unions_features_is_left_out(tmp_path: Path) -> None:
+    strange = table("strange", features=("x", "y", "z"))
+    fleet = prepare(tmp_path, [table("n1"), table("n2"), strange], alignment="union", min_node_share=0.6)
+    assert fleet.report["excluded"] == {"strange": "has none of the 3 features that the fleet keeps"}
+
+
 def test_columns_missing_too_often_in_training_are_dropped_before_rows(tmp_path: Path) -> None:
     tables = [with_missing(table("n1"), slice(0, 50), 0), with_missing(table("n2"), [10, 11], 1)]
     fleet = prepare(tmp_path, tables, max_missing=0.2)
@@ -181,6 +181,151 @@ def test_drop_rows_keeps_every_column_and_counts_the_anomalies_it_costs(tmp_path
     assert fleet.features == FEATURES
     assert (fleet.report["removed_rows"], fleet.report["removed_anomalous_rows"]) == (40, 3)
     assert not np.isnan(fleet.x).any()
+
+
+GAPS = {"clip_low": -1e6, "clip_high": 1e6, "transform": "none", "max_missing": 0.9}
+
+
+def raw(fleet: Fleet, node: int = 0) -> np.ndarray:
+    """The node's rows in the units of the source."""
+    x = fleet.x[fleet.start[node] : fleet.start[node + 1]]
+    return x * fleet.scale[node] + fleet.offset[node]
+
+
+def test_forward_fill_carries_values_within_its_limit_and_drops_the_rest(tmp_path: Path) -> None:
+    gappy = with_missing(with_missing(table("n1"), slice(10, 17), 0), slice(30, 32), slice(None))
+    fleet = prepare(tmp_path, [gappy], missing="forward_fill", fill_limit=4, **GAPS)
+    assert fleet.report["nodes"]["n1"]["removed_rows"] == 3
+    assert fleet.report["nodes"]["n1"]["filled_cells"] == 4 + 2 * 3
+    assert set(range(0, 90000, 900)) - set(fleet.time.tolist()) == {900 * row for row in (14, 15, 16)}
+    found = raw(fleet)
+    np.testing.assert_allclose(found[10:14, 0], gappy.values[9, 0], atol=1e-5)
+    np.testing.assert_allclose(found[27:29, :3], gappy.values[[29, 29]], atol=1e-5)
+    assert any("10 missing values filled (prepare.missing: forward_fill)" in n for n in describe_report(fleet.report))
+
+
+def test_forward_fill_does_not_cross_a_gap_in_time(tmp_path: Path) -> None:
+    plain = with_missing(table("n1"), [50, 51], 0)
+    time = plain.time.copy()
+    time[51:] += 900 * 3
+    fleet = prepare(tmp_path, [replace(plain, time=time)], missing="forward_fill", fill_limit=3, **GAPS)
+    assert fleet.report["nodes"]["n1"]["filled_cells"] == 1
+    assert 900 * 50 in fleet.time
+    assert 900 * 54 not in fleet.time
+
+
+def test_what_comes_later_has_no_influence_on_what_is_filled(tmp_path: Path) -> None:
+    plain = with_missing(table("n1"), slice(78, 83), 0)  # the test part begins after row 79
+    changed = replace(plain, values=np.where(np.arange(100)[:, None] > 79, plain.values + 7, plain.values))
+    first = prepare(tmp_path, [plain], missing="forward_fill", fill_limit=9, **GAPS)
+    second = prepare(tmp_path, [changed], missing="forward_fill", fill_limit=9, **GAPS)
+    np.testing.assert_array_equal(first.x[:83, 0], second.x[:83, 0])
+    assert not np.array_equal(first.x[83:], second.x[83:])
+
+
+def test_forward_fill_says_what_was_missing(tmp_path: Path) -> None:
+    gappy = with_missing(with_missing(table("n1"), slice(10, 13), 0), slice(30, 32), slice(None))
+    named = [replace(each, features=("power_avg", "power_std", "fan")) for each in (gappy, table("n2"))]
+    fleet = prepare(tmp_path, named, missing="forward_fill", **GAPS)
+    assert fleet.features == ("power_avg", "power_std", "fan", "missing:power", "missing:row")
+    assert fleet.report["indicators"] == ["missing:power", "missing:row"]
+    assert np.flatnonzero(fleet.x[:100, 3]).tolist() == [10, 11, 12, 30, 31]
+    assert np.flatnonzero(fleet.x[:100, 4]).tolist() == [30, 31]
+    assert set(np.unique(fleet.x[:, 3:])) == {0, 1}
+    assert not fleet.muted[0, 3:].any()
+
+
+@pytest.mark.parametrize("missing", sorted({*MISSING_POLICIES} - {"forward_fill"}))
+def test_other_policies_add_no_feature(tmp_path: Path, missing: str) -> None:
+    gappy = with_missing(table("n1"), slice(10, 13), 0)
+    assert prepare(tmp_path, [gappy, table("n2")], missing=missing).features == FEATURES
+
+
+def test_an_indicator_may_not_take_the_name_of_a_column(tmp_path: Path) -> None:
+    gappy = with_missing(table("n1", features=("a", "missing:a", "c")), slice(10, 30), 0)
+    with pytest.raises(TelemetryError, match="column 'missing:a' has the name of an indicator"):
+        prepare(tmp_path, [gappy], missing="forward_fill")
+
+
+def test_zero_removes_no_row_and_fills_in_raw_units(tmp_path: Path) -> None:
+    plain = table("n1", values=table("n1").values + 50)
+    gappy = with_missing(with_missing(plain, slice(0, 40), 0), slice(90, 95), slice(None))
+    fleet = prepare(tmp_path, [gappy], missing="zero", **GAPS)
+    assert len(fleet.x) == 100
+    np.testing.assert_allclose(raw(fleet), np.nan_to_num(gappy.values), atol=1e-4)
+    assert fleet.report["nodes"]["n1"]["filled_cells"] == 55
+
+
+def gappy_fleet() -> list[NodeTable]:
+    """Three nodes of nine features; gaps of all kinds, most of them where a node is anomalous."""
+    random = np.random.default_rng(5)
+    tables = []
+    for node in range(3):
+        values = random.normal(size=(120, 9)).astype(np.float32)
+        label = (random.random(120) < 0.15).astype(np.int8)
+        values[random.random((120, 9)) < np.where(label, 0.3, 0.01)[:, None]] = np.nan
+        values[random.random(120) < 0.04] = np.nan
+        values[:70, 4] = np.nan
+        names = tuple(f"p0_core{core}_temp" for core in sorted(random.choice(24, 5, replace=False))) + tuple("wxyz")
+        tables.append(NodeTable(f"n{node}", 900 * np.arange(120), values, names, label, None, {}))
+    return tables
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("missing", MISSING_POLICIES)
+def test_the_costs_of_a_rule_are_what_choosing_it_costs(tmp_path: Path, alignment: str, missing: str) -> None:
+    tables = gappy_fleet()
+    chosen = prepare(tmp_path, tables, alignment=alignment, missing=missing, min_train_rows=2)
+    elsewhere = prepare(tmp_path, tables, alignment=alignment, min_train_rows=2)
+    costs = elsewhere.report["costs"]["missing"][missing]
+    assert costs == chosen.report["costs"]["missing"][missing]
+    nodes = chosen.report["nodes"].values()
+    assert costs["rows_removed"] == chosen.report["removed_rows"]
+    assert costs["anomalous_rows_removed"] == chosen.report["removed_anomalous_rows"]
+    assert costs["cells_filled"] == sum(node["filled_cells"] for node in nodes)
+    assert costs["anomalous_rows"] == sum(int((table.label == 1).sum()) for table in tables)
+    kept = chosen.report["costs"]["alignment"][alignment]
+    assert kept == prepare(tmp_path, tables, missing=missing).report["costs"]["alignment"][alignment]
+    n_indicators = len(chosen.report["indicators"])
+    assert len(chosen.features) == kept["features"] - costs["columns_removed"] + n_indicators
+    assert len(set(chosen.features)) == len(chosen.features)
+    imputed = {node_id: len(node["imputed"]) for node_id, node in chosen.report["nodes"].items() if node["imputed"]}
+    assert costs["columns_removed"] or kept["imputed"] == imputed
+    assert np.isfinite(chosen.x).all()
+
+
+def test_a_node_that_a_policy_would_lose_is_among_its_costs(tmp_path: Path) -> None:
+    fleet = prepare(tmp_path, [table("n1"), with_missing(table("n2"), slice(0, 75), 0)], max_missing=0.1)
+    costs = fleet.report["costs"]["missing"]
+    assert {name: cost["nodes_lost"] for name, cost in costs.items()} == {
+        "drop_columns_then_rows": 0,
+        "drop_rows": 1,
+        "forward_fill": 0,
+        "zero": 0,
+    }
+    assert any(
+        "drop_rows would remove 75 rows (5 of 12 anomalous windows), lose 1 node;" in n
+        for n in describe_report(fleet.report)
+    )
+
+
+def test_the_costs_are_said(tmp_path: Path) -> None:
+    tables = [with_missing(table("n1"), slice(0, 50), 0), with_missing(table("n2"), [10, 11], 1)]
+    lines = describe_report(prepare(tmp_path, tables).report)
+    assert next(line for line in lines if line.startswith("Missing")) == (
+        "Missing values (prepare.missing): drop_columns_then_rows removes 2 rows (1 of 12 anomalous windows) and "
+        "1 column; drop_rows would remove 52 rows (4 of 12 anomalous windows); forward_fill would remove no row and "
+        "1 column, fill 2 cells; zero would remove no row, fill 52 cells."
+    )
+    assert not any("prepare.alignment" in line for line in lines)
+
+
+def test_a_report_of_an_earlier_version_is_still_described(tmp_path: Path) -> None:
+    report = prepare(tmp_path, [table("n1")]).report
+    old = {key: value for key, value in report.items() if key not in ("costs", "indicators")}
+    for node in old["nodes"].values():
+        del node["imputed"], node["filled_cells"]
+    assert describe_report(old)
 
 
 def test_a_constant_column_is_reported(tmp_path: Path) -> None:
@@ -256,6 +401,33 @@ def test_a_fleet_without_a_column_filled_often_enough_is_refused(tmp_path: Path)
         prepare(tmp_path, [gappy], max_missing=0.1)
 
 
+def test_a_node_without_any_value_is_left_out_and_costs_the_others_nothing(tmp_path: Path) -> None:
+    fleet = prepare(tmp_path, [table("n1"), with_missing(table("mute"), slice(None), slice(None)), table("n3")])
+    assert fleet.node_ids == ("n1", "n3")
+    assert fleet.features == FEATURES
+    assert fleet.report["excluded"] == {"mute": "none of its 3 feature columns holds a value"}
+
+
+def test_a_node_that_is_anomalous_all_through_training_is_left_out(tmp_path: Path) -> None:
+    label = np.repeat([1, 0], [80, 20]).astype(np.int8)
+    fleet = prepare(tmp_path, [table("n1"), table("ill", label=label)])
+    assert fleet.node_ids == ("n1",)
+    reason = fleet.report["excluded"]["ill"]
+    assert reason == "all 72 train rows are labelled anomalous; nothing normal to learn from"
+
+
+def test_an_unreadable_node_is_no_reason_to_leave_it_out(tmp_path: Path) -> None:
+    class Damaged(Tables):
+        def read_node(self, node_id: str) -> NodeTable:
+            if node_id == "n2":
+                raise TelemetryError("n2.parquet: cannot be read")
+            return super().read_node(node_id)
+
+    with pytest.raises(TelemetryError, match="n2.parquet: cannot be read"):
+        prepare_fleet(Damaged([table("n1"), table("n2")]), PrepareSettings(), "rigorous", tmp_path / "fleet")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_node_without_anomalies_is_kept_and_named(tmp_path: Path) -> None:
     fleet = prepare(tmp_path, [table("n1"), table("n2", label=np.zeros(100, np.int8))])
     assert fleet.node_ids == ("n1", "n2")
@@ -310,6 +482,36 @@ def test_preparing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == (folders[1] / path.name).read_bytes()
 
 
+@pytest.mark.parametrize("settings", [{}, {"missing": "forward_fill", "alignment": "union"}], ids=["default", "filled"])
+def test_memory_does_not_grow_with_the_number_of_nodes(
+    tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten more nodes need no room for another node's table."""
+
+    @dataclass
+    class Generated(Tables):
+        n_nodes: int = 0
+
+        def node_ids(self) -> list[str]:
+            return [f"n{node}" for node in range(self.n_nodes)]
+
+        def read_node(self, node_id: str) -> NodeTable:
+            values = np.random.default_rng(0).normal(size=(3000, 60)).astype(np.float32)
+            values[::50, :40] = np.nan
+            features = tuple(f"f{number}" for number in range(60))
+            return NodeTable(node_id, 900 * np.arange(3000), values, features, np.zeros(3000, np.int8), None, {})
+
+    monkeypatch.setenv("FTL_WORKERS", "1")
+    peaks = []
+    for n_nodes in (2, 12):
+        tracemalloc.start()
+        source = Generated([], n_nodes=n_nodes)
+        prepare_fleet(source, PrepareSettings(**settings), "rigorous", tmp_path / "fleet")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 3000 * 60 * 4
+
+
 def test_the_fingerprint_follows_settings_and_protocol(tmp_path: Path) -> None:
     tables = [table("n1")]
     prints = {prepare(tmp_path, tables).fingerprint, prepare(tmp_path, tables).fingerprint}
@@ -321,8 +523,11 @@ def test_the_fingerprint_follows_settings_and_protocol(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"alignment": "union"}, "prepare.alignment: unknown 'union'; known: intersection"),
-        ({"missing": "drop"}, "prepare.missing: unknown 'drop'; known: drop_columns_then_rows, drop_rows"),
+        ({"alignment": "outer"}, "prepare.alignment: unknown 'outer'; known: intersection, slots, union"),
+        (
+            {"missing": "drop"},
+            "prepare.missing: unknown 'drop'; known: drop_columns_then_rows, drop_rows, forward_fill, zero",
+        ),
         ({"transform": "log"}, "prepare.transform: unknown 'log'; known: none, signed_log1p, auto"),
         ({"scaler": "standard"}, "prepare.scaler: unknown 'standard'; known: node_minmax, fleet_quantile"),
         ({"split": "temporal"}, "prepare.split: unknown 'temporal'; known: protocol, chronological, random, given"),
@@ -330,6 +535,8 @@ def test_the_fingerprint_follows_settings_and_protocol(tmp_path: Path) -> None:
         ({"test_fraction": "20%"}, "prepare.test_fraction: must be of type float and finite; got '20%'"),
         ({"validation_fraction": -0.1}, "prepare.validation_fraction: must be in"),
         ({"max_missing": 1.5}, "prepare.max_missing: must be in"),
+        ({"min_node_share": 0}, r"prepare.min_node_share: must be in \(0, 1\]; got 0"),
+        ({"fill_limit": 0}, "prepare.fill_limit: must be at least 1 window; got 0"),
         ({"gap": -1}, "prepare.gap: must be at least 0; got -1"),
         ({"gap": 1.5}, "prepare.gap: must be of type int"),
         ({"clip_low": 1}, "prepare.clip_low: must be at most 0; got 1"),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ftl.data.scaling import SCALERS, TRANSFORMS, Scaling, fit_scaling, signed_log1p
+from ftl.data.scaling import CONSTANTS, SCALERS, TRANSFORMS, Scaling, fit_scaling, measure_range, signed_log1p
 
 LOW, HIGH = -4.0, 5.0
 
@@ -10,7 +10,9 @@ def fit(
     nodes: list[np.ndarray], transform: str = "none", scaler: str = "node_minmax", constant: str = "fleet_range"
 ) -> Scaling:
     raw = [np.asarray(rows, np.float32) for rows in nodes]
-    return fit_scaling(lambda node: raw[node], len(raw), transform, scaler, LOW, HIGH, constant)
+    held = [np.zeros(rows.shape[1], bool) for rows in raw]
+    ranges = [measure_range(rows, np.arange(len(rows)), none, scaler) for rows, none in zip(raw, held, strict=True)]
+    return fit_scaling(ranges, transform, scaler, LOW, HIGH, constant)
 
 
 @pytest.fixture
@@ -92,3 +94,38 @@ def test_scaling_leaves_the_raw_rows_alone(nodes: list[np.ndarray]) -> None:
     scaling, before = fit(nodes, "signed_log1p"), nodes[0].copy()
     scaling(nodes[0], 0)
     np.testing.assert_array_equal(nodes[0], before)
+
+
+@pytest.mark.parametrize("constant", CONSTANTS)
+@pytest.mark.parametrize("scaler", SCALERS)
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_a_feature_that_a_node_lacks_is_muted_there_and_counts_for_nobody(
+    nodes: list[np.ndarray], transform: str, scaler: str, constant: str
+) -> None:
+    lacks = np.array([False, True, False, False])
+    ranges = [measure_range(rows, np.arange(200), np.zeros(4, bool), scaler) for rows in nodes]
+    poor = measure_range(np.zeros((200, 4), np.float32), np.arange(200), lacks, scaler)
+    apart = fit_scaling(ranges, transform, scaler, LOW, HIGH, constant)
+    together = fit_scaling([*ranges, poor], transform, scaler, LOW, HIGH, constant)
+    assert together.muted[3, 1]
+    assert (together.offset[3, 1], together.scale[3, 1]) == (0, 1)
+    np.testing.assert_array_equal(together.scale[:3, 1], apart.scale[:, 1])
+    np.testing.assert_array_equal(together.offset[:3, 1], apart.offset[:, 1])
+    assert together.signed_log[1] == apart.signed_log[1]
+
+
+def test_the_map_of_one_node_is_the_fleets(nodes: list[np.ndarray]) -> None:
+    scaling = fit(nodes, "auto")
+    np.testing.assert_array_equal(scaling.of_node(2)(nodes[2], 0), scaling(nodes[2], 2))
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_only_train_rows_are_measured_whatever_the_number_of_columns(scaler: str) -> None:
+    rows = np.random.default_rng(1).normal(size=(50, 70)).astype(np.float32)
+    train = np.arange(0, 50, 2)
+    found = measure_range(rows, train, np.zeros(70, bool), scaler)
+    low, high = SCALERS[scaler].ends(rows[train])
+    np.testing.assert_array_equal((found.low, found.high), (low, high))
+    np.testing.assert_array_equal(found.highest, rows[train].max(axis=0))
+    log_low, _ = SCALERS[scaler].ends(signed_log1p(rows[train]))
+    np.testing.assert_array_equal(found.log_low, log_low)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ftl.data.fleet import GAP, TEST, TRAIN, VALIDATION
-from ftl.data.split import SPLITS, NodeRows, SplitSettings, choose_split, find_cut_time, lend_labels
+from ftl.data.split import SPLITS, NodeRows, SplitSettings, choose_split, find_cut_time, lent_rows
 from ftl.errors import TelemetryError
 
 
@@ -76,6 +76,22 @@ def test_the_cut_leaves_the_asked_share_of_the_fleet_after_it(lengths: list[int]
     assert (every <= cut).any()
 
 
+@given(
+    st.lists(st.lists(st.integers(-50, 400), max_size=30).map(sorted), min_size=1, max_size=5),
+    st.sampled_from([0.1, 0.2, 0.5, 0.9]),
+    st.sampled_from([2, 3, 7, 1000]),
+)
+def test_the_cut_is_the_one_of_all_times_at_once(times: list[list[int]], fraction: float, n_bins: int) -> None:
+    """However coarsely they are counted, and whether or not nodes share a clock."""
+    moments, counts = np.unique(np.concatenate([*times, np.empty(0, int)]).astype(int), return_counts=True)
+    assume(len(moments) > 1)
+    share_after = 1 - np.cumsum(counts)[:-1] / counts.sum()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ftl.data.split.N_BINS", n_bins)
+        cut = find_cut_time([np.array(time, np.int64) for time in times], fraction)
+    assert cut == moments[np.argmin(np.abs(share_after - fraction))]
+
+
 def test_a_fleet_with_one_moment_cannot_be_cut() -> None:
     with pytest.raises(TelemetryError, match="all rows of the fleet have the same time"):
         find_cut_time([np.array([5]), np.array([5])], 0.2)
@@ -103,21 +119,6 @@ def test_a_split_column_in_some_nodes_only_is_refused() -> None:
         choose_split("protocol", "rigorous", [True, False])
 
 
-def lend(part: list[int], label: list[int]) -> tuple[bool, list[bool]]:
-    borrowed, lent = lend_labels(np.array(part), np.array(label), np.array([0, len(part)]), 0.4)
-    return borrowed, lent.tolist()
-
-
-def test_the_first_test_rows_are_lent_where_no_anomaly_precedes_them() -> None:
-    part = [TRAIN, VALIDATION, GAP, TEST, TEST, TEST, TEST, TEST]
-    assert lend(part, [0, -1, 1, 0, 0, 1, 0, 0]) == (True, [False] * 3 + [True] * 2 + [False] * 3)
-
-
-@pytest.mark.parametrize("labels", [[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0]], ids=["train", "validation", "nowhere"])
-def test_nothing_is_lent_where_anomalies_precede_the_test_part_or_are_nowhere(labels: list[int]) -> None:
-    assert lend([TRAIN, VALIDATION, TEST, TEST], labels) == (False, [False] * 4)
-
-
-def test_one_node_with_train_anomalies_is_enough_for_the_fleet_to_borrow_nothing() -> None:
-    part, label = np.array([TRAIN, TEST, TRAIN, TEST]), np.array([0, 1, 1, 0])
-    assert lend_labels(part, label, np.array([0, 2, 4]), 0.9)[0] is False
+def test_the_first_test_rows_are_lent() -> None:
+    part = np.array([TRAIN, VALIDATION, GAP, TEST, TEST, TEST, TEST, TEST], np.int8)
+    assert lent_rows(part, 0.4).tolist() == [False] * 3 + [True] * 2 + [False] * 3

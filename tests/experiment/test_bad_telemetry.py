@@ -75,7 +75,7 @@ def assert_used(said, tmp_path: Path, *parts: str) -> pd.DataFrame:
 
 def test_a_missing_folder(ftl, tmp_path: Path) -> None:
     said = ftl("run", tmp_path / "nowhere", "--out", tmp_path / "out")
-    assert_refused(said, "nowhere: no such folder", "give the folder that holds one table per node")
+    assert_refused(said, "nowhere: no such folder", "give the folder that holds the telemetry")
     assert not (tmp_path / "out").exists()
 
 
@@ -274,9 +274,16 @@ def test_rows_of_unknown_label_are_left_out_of_the_metrics(run, tmp_path: Path) 
     assert set(results.query("node != 'n0'")["n_test_rows"]) == {53}
 
 
-def test_a_node_whose_training_rows_are_all_anomalous_is_named(run) -> None:
+def test_a_node_whose_training_rows_are_all_anomalous_is_left_out_and_named(run, tmp_path: Path) -> None:
     said = run(lambda tables: tables["n3"].__setitem__("label", 1))
-    assert_refused(said, "n3", "leave the node out of the fleet")
+    results = assert_used(said, tmp_path, "5 of 6 nodes", "Node n3 is left out", "labelled anomalous")
+    assert "n3" not in set(results["node"])
+
+
+def test_a_node_without_any_value_is_left_out_and_named(run, tmp_path: Path) -> None:
+    said = run(lambda tables: tables["n3"].__setitem__(["fan", "power", "temperature", "traffic"], np.nan))
+    results = assert_used(said, tmp_path, "5 of 6 nodes", "Node n3 is left out", "none of its 4 feature columns")
+    assert "n3" not in set(results["node"])
 
 
 # Cohorts

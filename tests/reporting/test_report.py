@@ -9,7 +9,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from ftl.data import NodeTable, PrepareSettings, prepare_fleet
+from ftl.data.node_table import NodeTable
+from ftl.data.prepare import PrepareSettings, prepare_fleet
 from ftl.evaluation import results_frame, summarise
 from ftl.evaluation.headline import overview_sentences, verdict_sentences
 from ftl.reporting import terminal_tables, write_report

@@ -21,6 +21,7 @@ from itertools import chain
 
 N_GPUS = 4
 N_CORE_SLOTS = 16
+_BY_BMC = ("ambient", "pcie", "fan0_", "fan1_", "fan2_", "fan3_", "ps0_", "ps1_", "gv100card")
 GPU_SLOTS = (0, 1, 3, 4)  # the ipmi numbers of the four GPUs; 2 and 5 are empty sockets
 
 
@@ -44,6 +45,20 @@ class Metric:
     offset_spread: float = 0.0
     lag: float = 0.0  # share of the previous window in the reading
 
+    @property
+    def reporter(self) -> str:
+        """Who reports it, and falls silent as one.
+
+        In ipmi: bmc (always), host (processors and memory, of a node that is on), gpus (their temperatures). In
+        ganglia: os, and gpu0 to gpu3 by themselves. That a node that is off loses total_power and p0_power but not
+        ambient is seen in the daily sample counts of the machine; the groups of the other metrics are inferred.
+        """
+        if self.plugin == "ipmi":
+            if self.name.startswith("gpu"):
+                return "gpus"
+            return "bmc" if self.name.startswith(_BY_BMC) else "host"
+        return "os" if self.plugin == "ganglia" else self.name[:4].lower()
+
 
 def _temperature(name: str, channel: str, within: float, offset: float, lag: float, step: float = 1.0) -> Metric:
     return Metric(name, "ipmi", channel, within=within, follow=1.0, step=step, high=120.0, anchor=25.0,
@@ -65,9 +80,9 @@ def _ipmi() -> Iterator[Metric]:
     for socket in range(2):
         for core in range(N_CORE_SLOTS):
             yield _temperature(f"p{socket}_core{core}_temp", f"p{socket}_temp", within=0.7, offset=1.2, lag=0.03)
-        yield _temperature(f"p{socket}_vdd_temp", f"p{socket}_vdd", within=0.4, offset=1.5, lag=0.15)
+        yield _temperature(f"p{socket}_vdd_temp", f"p{socket}_vdd", within=0.4, offset=1.0, lag=0.15)
         yield _power(f"p{socket}_power", within=3.0, step=2.0)
-        yield _power(f"p{socket}_mem_power", within=1.2, step=1.0)
+        yield _power(f"p{socket}_mem_power", within=1.2, step=1.0, gain=0.015, offset=0.3)
         yield _power(f"p{socket}_io_power", within=1.3, step=1.0, offset=2.0)
         yield _power(f"ps{socket}_input_power", within=8.0, step=10.0, offset=5.0)
         yield _power(f"ps{socket}_input_voltag", within=0.6, step=1.0, gain=0.003)
@@ -78,7 +93,8 @@ def _ipmi() -> Iterator[Metric]:
             yield Metric(f"fan{fan}_{rotor}", "ipmi", f"fan{fan}_{rotor}", within=42.0, step=100.0, high=11000.0,
                          gain_spread=0.02, lag=0.1)  # fmt: skip
     yield _power("fan_disk_power", within=1.9, step=2.0)
-    yield _power("total_power", within=15.0, step=20.0, offset=5.0)
+    yield Metric("total_power", "ipmi", "total_power", within=15.0, step=20.0, high=1900.0, gain_spread=0.03,
+                 offset_spread=5.0)  # fmt: skip
     for slot in GPU_SLOTS:
         yield Metric(f"gv100card{slot}", "ipmi", "zero")
 
@@ -136,11 +152,10 @@ METRICS: tuple[Metric, ...] = tuple(chain(_ipmi(), _ganglia(), _gpus()))
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of fleet: which features it has, and how often its nodes are anomalous."""
+    """One kind of fleet: which features it has, and how often its nodes fail."""
 
     start: int  # epoch seconds of the first window
-    anomaly_rate: float  # share of anomalous windows in the fleet
-    fault_hours: float  # median duration of a fault
+    fault_share: float  # share of time that the nodes' own faults take in the mean of the ordinary nodes
     statistics: Mapping[str, tuple[str, ...]]  # metric name -> statistics that are features
 
     @property
@@ -162,6 +177,6 @@ def _d2_statistics() -> dict[str, tuple[str, ...]]:
 
 
 KINDS: dict[str, Kind] = {
-    "d1": Kind(start=1_598_918_400, anomaly_rate=0.030, fault_hours=2.5, statistics=_d1_statistics()),
-    "d2": Kind(start=1_640_995_200, anomaly_rate=0.017, fault_hours=2.5, statistics=_d2_statistics()),
+    "d1": Kind(start=1_598_918_400, fault_share=0.0215, statistics=_d1_statistics()),
+    "d2": Kind(start=1_640_995_200, fault_share=0.0110, statistics=_d2_statistics()),
 }

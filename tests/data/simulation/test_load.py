@@ -1,14 +1,15 @@
 import numpy as np
-import pytest
 
-from ftl.data.simulation.features import KINDS
-from ftl.data.simulation.load import draw_fleet_series, draw_load, slow_noise
+from ftl.data.simulation.fleet import Shutdown
+from ftl.data.simulation.load import JOB_KINDS, USUAL_MIX, Users, draw_load
 
 N_WINDOWS = 2880
+CPU_ONLY, GPU_ONLY = (np.eye(len(JOB_KINDS))[JOB_KINDS.index(kind)] for kind in ("cpu", "gpu"))
 
 
-def _load(seed=0, job_mix=(0.25, 0.25, 0.25, 0.25), idle_share=0.15):
-    return draw_load(np.random.default_rng(seed), np.array(job_mix), idle_share, np.ones(N_WINDOWS))
+def _load(seed=0, mix=USUAL_MIX, idle_share=0.06, unused_share=0.01, maintenance=()):
+    users = Users(mix, idle_share, unused_share, appetite=1.0)
+    return draw_load(np.random.default_rng(seed), users, np.ones(N_WINDOWS), maintenance)
 
 
 def test_loads_are_shares():
@@ -22,7 +23,7 @@ def test_loads_are_shares():
 
 
 def test_load_persists_for_hours_and_is_forgotten_over_weeks():
-    correlations = np.array([[_lag(_load(seed).cpu, 1), _lag(_load(seed).cpu, 960)] for seed in range(5)]).mean(axis=0)
+    correlations = np.array([[_lag(_load(seed).gpu[:, 0], n) for n in (1, 960)] for seed in range(5)]).mean(axis=0)
     assert correlations[0] > 0.7
     assert abs(correlations[1]) < 0.3
 
@@ -31,29 +32,32 @@ def _lag(series, windows):
     return np.corrcoef(series[:-windows], series[windows:])[0, 1]
 
 
+def test_days_resemble_the_days_next_to_them():
+    days = np.concatenate([_load(seed).gpu.mean(axis=1).reshape(-1, 96).mean(axis=1)[None] for seed in range(40)])
+    days -= days.mean()
+    assert 0.1 < np.corrcoef(days[:, :-1].ravel(), days[:, 1:].ravel())[0, 1] < 0.6
+
+
 def test_a_cpu_node_and_a_gpu_node_differ_in_what_they_use():
-    cpu_node, gpu_node = _load(job_mix=(1, 0, 0, 0)), _load(job_mix=(0, 1, 0, 0))
-    assert cpu_node.cpu.mean() > 3 * gpu_node.cpu.mean()
-    assert gpu_node.gpu.mean() > 3 * cpu_node.gpu.mean()
+    cpu_node, gpu_node = _load(mix=CPU_ONLY), _load(mix=GPU_ONLY)
+    assert cpu_node.cpu.mean() > 5 * gpu_node.cpu.mean()
+    assert gpu_node.gpu.mean() > 5 * cpu_node.gpu.mean()
+
+
+def test_most_windows_keep_few_threads_busy():
+    cpu = np.concatenate([_load(seed).cpu for seed in range(10)])
+    assert 0.02 < np.median(cpu) < 0.06
+    assert np.quantile(cpu, 0.95) > 0.5
 
 
 def test_an_idle_node_is_idle():
-    busy, idle = _load(idle_share=0.05), _load(idle_share=0.8)
-    assert (idle.cpu < 0.015).mean() > 0.5 > (busy.cpu < 0.015).mean()
+    busy, idle = _load(idle_share=0.05), _load(idle_share=0.85, unused_share=0.9)
+    assert (idle.cpu < 0.0015).mean() > 0.7 > (busy.cpu < 0.0015).mean()
 
 
-def test_the_rooms_climate_wanders_moderately():
-    """A month holds changes of some degrees between its parts, and no jump of ten."""
-    shifts = []
-    for seed in range(8):
-        cooling = draw_fleet_series(KINDS["d1"], N_WINDOWS, np.random.default_rng(seed)).cooling
-        shifts.append(abs(cooling[: N_WINDOWS // 2].mean() - cooling[-N_WINDOWS // 5 :].mean()))
-        assert np.abs(cooling).max() < 10
-    assert 0.3 < np.mean(shifts) < 4
-
-
-@pytest.mark.parametrize("timescale", [3, 50])
-def test_slow_noise_has_the_given_spread_and_memory(timescale):
-    noise = slow_noise(np.random.default_rng(0), 200_000, timescale, spread=2.0)
-    assert noise.std() == pytest.approx(2.0, rel=0.1)
-    assert np.corrcoef(noise[:-1], noise[1:])[0, 1] == pytest.approx(np.exp(-1 / timescale), abs=0.02)
+def test_no_job_runs_into_an_announced_maintenance():
+    stop = Shutdown(1000, 1010, 1020, 1030, dark=False)
+    empty = np.mean([_load(seed, maintenance=(stop,)).cpu[999] < 0.0015 for seed in range(60)])
+    usual = np.mean([_load(seed).cpu[999] < 0.0015 for seed in range(60)])
+    assert empty > 0.6
+    assert usual < 0.25

@@ -1,0 +1,231 @@
+"""One pass over a source: every node is read once, reduced to a summary, and let go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ftl.data.inspection.column_statistics import ColumnStatistics, column_statistics
+from ftl.data.inspection.timeline import Bins, Grid, Timeline, count_in_bins, find_timeline, on_one_grid
+from ftl.data.node_table import ANOMALOUS, NORMAL, SPLIT_TEST, SPLIT_TRAIN, UNKNOWN, NodeTable, TelemetrySource
+from ftl.errors import TelemetryError
+
+TEST_FRACTION = 0.2  # of a node's rows, the last ones, where the source has no split of its own
+LEAST_ROWS = 20  # prepare.min_train_rows, by default: nodes with fewer are left out of a fleet
+SPARSE = (
+    0.2  # a column missing in a larger share of a node's rows is set aside before incomplete rows are counted again
+)
+_CHUNK = 4096  # rows looked at together for missing values
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Rows by label."""
+
+    normal: int
+    anomalous: int
+    unknown: int
+    events: int  # runs of successive anomalous rows
+    anomalous_later: int  # anomalous rows of the part that tests
+    incomplete: int  # anomalous rows with a missing value in a column that has values on this node
+    incomplete_without_sparse: int  # the same when columns missing in more than SPARSE of the rows are set aside
+
+    @property
+    def rate(self) -> float:
+        """Anomalous share of the labelled rows, NaN without any."""
+        labelled = self.normal + self.anomalous
+        return self.anomalous / labelled if labelled else float("nan")
+
+
+@dataclass(frozen=True)
+class NodeSummary:
+    """What is kept of one node: a few numbers per column, and its rows counted in time bins."""
+
+    node_id: str
+    rack: str | None
+    n_rows: int
+    has_split: bool
+    n_later: int  # rows of the part that tests
+    columns: ColumnStatistics
+    timeline: Timeline
+    bins: Bins
+    labels: LabelCounts
+    incomplete: int  # rows with a missing value in a column that has values on this node
+    incomplete_without_sparse: int
+    silent: int  # rows without any value
+    treatments: Mapping[str, int]
+
+    @property
+    def usable(self) -> bool:
+        """Whether the node has enough rows, and values in them; others are left out of a fleet."""
+        return self.n_rows >= LEAST_ROWS and self.silent < self.n_rows
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A fleet as one pass over it found it."""
+
+    name: str
+    origin: str  # "simulated" or "real"
+    time_unit: str  # "seconds" or "steps"
+    window_seconds: float | None  # as the source declares it
+    nodes: tuple[NodeSummary, ...]
+    unreadable: Mapping[str, str]  # node -> why
+    notes: tuple[str, ...]
+    units: Mapping[str, str]  # column -> unit
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all nodes that could be read."""
+        return sum(node.n_rows for node in self.nodes)
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """All columns of all nodes, in the order in which they are met."""
+        return tuple(dict.fromkeys(name for node in self.nodes for name in node.columns.features))
+
+    @cached_property
+    def grid(self) -> Grid:
+        """All nodes' rows in the same time bins."""
+        return on_one_grid([node.bins for node in self.nodes])
+
+    def per_column(self, statistic: str) -> np.ndarray:
+        """An array of ColumnStatistics for all nodes and columns, shape (K, F), NaN where a node lacks the column."""
+        number = {name: column for column, name in enumerate(self.features)}
+        table = np.full((len(self.nodes), len(self.features)), np.nan)
+        for k, node in enumerate(self.nodes):
+            found = getattr(node.columns, statistic)
+            table[k, [number[name] for name in node.columns.features]] = found() if callable(found) else found
+        return table
+
+    @cached_property
+    def treatments(self) -> dict[str, tuple[int, int, str]]:
+        """Repairs made on reading: count, nodes concerned, first of them."""
+        total: Counter[str] = Counter()
+        nodes: dict[str, list[str]] = {}
+        for node in self.nodes:
+            total.update(node.treatments)
+            for treatment in node.treatments:
+                nodes.setdefault(treatment, []).append(node.node_id)
+        return {what: (total[what], len(nodes[what]), nodes[what][0]) for what in nodes}
+
+
+def inspect_fleet(
+    source: TelemetrySource,
+    progress: Callable[[int, int, str], None] | None = None,
+    on_table: Callable[[NodeTable], None] | None = None,
+) -> Inspection:
+    """Read every node once and summarise it; never more than one node's values are in memory.
+
+    Args:
+        source: Where the telemetry comes from. A node that cannot be read is named in ``unreadable`` with the reason,
+            and the others are read all the same.
+        progress: Called after each node with how many are done, how many there are, and what is being done.
+        on_table: Called with each table while it is in memory.
+    """
+    nodes: list[NodeSummary] = []
+    unreadable: dict[str, str] = {}
+    base = None
+    node_ids = source.node_ids()
+    for number, node_id in enumerate(node_ids, start=1):
+        try:
+            summary = _read_and_summarise(source, node_id, base, on_table)
+        except (TelemetryError, OSError) as error:
+            unreadable[node_id] = str(error)
+        else:
+            nodes.append(summary)
+            base = base or summary.timeline.window
+        if progress is not None:
+            progress(number, len(node_ids), "Reading nodes")
+    return Inspection(
+        name=source.name,
+        origin=source.origin,
+        time_unit=source.time_unit,
+        window_seconds=source.window_seconds(),
+        nodes=tuple(_with_base(nodes, base or 1)),
+        unreadable=unreadable,
+        notes=tuple(getattr(source, "notes", ())),
+        units=dict(getattr(source, "units", {})),
+    )
+
+
+def summarise(table: NodeTable, rack: str | None, seconds: bool, base: int | None = None) -> NodeSummary:
+    """Reduce one node to its summary.
+
+    Args:
+        table: The node as it was read.
+        rack: Its rack, None where it is not known.
+        seconds: Whether its times are seconds, not steps.
+        base: Width of time bins before doubling, the same for all nodes of a fleet; None: this node's window.
+    """
+    timeline = find_timeline(table.time, seconds)
+    earlier, later = _parts(table)
+    columns = column_statistics(table.features, table.values, table.label, earlier, later)
+    sparse = len(table.label) - columns.present > SPARSE * len(table.label)
+    incomplete, without_sparse, silent = _rows_lacking(table.values, ~columns.empty(), ~sparse)
+    anomalous = table.label == ANOMALOUS
+    return NodeSummary(
+        node_id=table.node_id,
+        rack=rack,
+        n_rows=len(table.label),
+        has_split=table.split is not None,
+        n_later=len(later),
+        columns=columns,
+        timeline=timeline,
+        bins=count_in_bins(table.time, table.label, ~(without_sparse | silent), base or timeline.window or 1),
+        labels=LabelCounts(
+            normal=int((table.label == NORMAL).sum()),
+            anomalous=int(anomalous.sum()),
+            unknown=int((table.label == UNKNOWN).sum()),
+            events=int((np.diff(anomalous.astype(np.int8), prepend=0) == 1).sum()),
+            anomalous_later=int(anomalous[later].sum()),
+            incomplete=int((anomalous & incomplete).sum()),
+            incomplete_without_sparse=int((anomalous & without_sparse).sum()),
+        ),
+        incomplete=int(incomplete.sum()),
+        incomplete_without_sparse=int(without_sparse.sum()),
+        silent=int(silent.sum()),
+        treatments=dict(table.treatments),
+    )
+
+
+def _read_and_summarise(
+    source: TelemetrySource, node_id: str, base: int | None, on_table: Callable[[NodeTable], None] | None
+) -> NodeSummary:
+    table = source.read_node(node_id)
+    if on_table is not None:
+        on_table(table)
+    return summarise(table, source.rack_of(node_id), source.time_unit == "seconds", base)
+
+
+def _parts(table: NodeTable) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers that train and that test: the source's own split, else the first 80 % of the node's rows."""
+    if table.split is not None:
+        return np.flatnonzero(table.split == SPLIT_TRAIN), np.flatnonzero(table.split == SPLIT_TEST)
+    cut = round((1 - TEST_FRACTION) * len(table.label))
+    return np.arange(cut), np.arange(cut, len(table.label))
+
+
+def _rows_lacking(values: np.ndarray, *column_sets: np.ndarray) -> tuple[np.ndarray, ...]:
+    """True for rows that lack a value in one of the columns of a set, and, last, for rows without any; (T,) each."""
+    found = np.zeros((len(column_sets) + 1, len(values)), bool)
+    for first in range(0, len(values), _CHUNK):
+        missing = np.isnan(values[first : first + _CHUNK])
+        for k, columns in enumerate(column_sets):
+            found[k, first : first + _CHUNK] = (missing & columns).any(axis=1)
+        found[-1, first : first + _CHUNK] = missing.all(axis=1)
+    return tuple(found)
+
+
+def _with_base(nodes: list[NodeSummary], base: int) -> list[NodeSummary]:
+    """Nodes with one row or none that were read before the window was known, in bins of the common base."""
+    return [
+        replace(node, bins=Bins(base, 0, node.bins.first * node.bins.base // base, node.bins.counts))
+        if node.bins.base != base
+        else node
+        for node in nodes
+    ]

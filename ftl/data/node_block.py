@@ -1,0 +1,141 @@
+"""One node's rows on their way into the fleet: picked and filled, measured for the scaling, scaled and written."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ftl.data.cleaning import ZERO, indicator_values
+from ftl.data.fleet import TEST, TRAIN
+from ftl.data.node_choice import FleetRules, NodeChoice, choose, filled_cells
+from ftl.data.node_table import ANOMALOUS, UNKNOWN
+from ftl.data.prepare_report import PART_NAMES
+from ftl.data.row_files import RowFiles
+from ftl.data.scaling import NodeRange, Scaling, measure_range
+from ftl.data.split import lent_rows
+from ftl.data.survey import NodeFiles, NodeSurvey, write_whole
+
+ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node's rows go, and what the whole fleet says about them."""
+
+    fleet: Path
+    first_row: int
+    scaling: Scaling  # of this node alone, K = 1
+    lend_fraction: float | None  # None where no labels are lent
+
+
+def measure_node(files: NodeFiles, number: int, rules: FleetRules, scaler: str) -> NodeRange:
+    """The ranges of a node's train rows, measured once and kept."""
+    path = files.path(number, "range.npz")
+    if not path.exists():
+        survey = files.survey(number)
+        choice = choose(survey, rules)
+        imputed = np.array([column is None for column in choice.columns] + [False] * len(rules.indicators))
+        x = raw_rows(survey, choice, rules, files.values(number, survey.node_id, len(survey.label)))
+        write_whole(path, asdict(measure_range(x, np.flatnonzero(choice.part == TRAIN), imputed, scaler)))
+    with np.load(path, allow_pickle=False) as arrays:
+        return NodeRange(**arrays)
+
+
+def write_node(files: NodeFiles, number: int, rules: FleetRules, place: Place) -> dict[str, Any]:
+    """Write a node's scaled rows into the fleet, once, and give its values' room back; returns its report."""
+    path = files.path(number, "report.json")
+    if not path.exists():
+        survey = files.survey(number)
+        choice = choose(survey, rules)
+        x = raw_rows(survey, choice, rules, files.values(number, survey.node_id, len(survey.label)))
+        report = _report(survey, choice, rules, _scale_and_write(x, choice.part, rules, place))
+        rows = RowFiles(place.fleet)
+        rows.write("label", place.first_row, survey.label[choice.keep])
+        rows.write("time", place.first_row, survey.rows.time[choice.keep])
+        rows.write("part", place.first_row, choice.part)
+        lent = np.zeros(len(x), bool) if place.lend_fraction is None else lent_rows(choice.part, place.lend_fraction)
+        rows.write("lent", place.first_row, lent)
+        half = path.with_name(path.name + ".half")
+        half.write_text(json.dumps({**report, "lent_rows": int(lent.sum())}), encoding="utf-8")
+        os.replace(half, path)
+    files.path(number, "values.npy").unlink(missing_ok=True)
+    report = json.loads(path.read_text(encoding="utf-8"))
+    return dict(report)
+
+
+def raw_rows(survey: NodeSurvey, choice: NodeChoice, rules: FleetRules, values: np.ndarray) -> np.ndarray:
+    """The rows that are kept, with the fleet's features in the units of the source, shape (kept rows, F) float32.
+
+    A feature that the node's table lacks is 0 in every row; scaling mutes it.
+    """
+    x = np.zeros((int(choice.keep.sum()), len(rules.all_features)), np.float32)
+    held = choice.gaps.held
+    into = slice(len(held)) if held.all() else np.flatnonzero(held)
+    columns = np.array([column for column in choice.columns if column is not None], np.int64)
+    kept = np.flatnonzero(choice.keep)
+    for first in range(0, len(kept), ROWS_AT_ONCE):
+        rows = kept[first : first + ROWS_AT_ONCE]
+        span = values[rows[0] : rows[-1] + 1]
+        picked = span if len(span) == len(rows) else span[rows - rows[0]]
+        x[first : first + len(rows), into] = np.take(picked, columns, axis=1)
+    _fill(x, choice, values)
+    for number, (_, looks_at) in enumerate(rules.indicators, start=len(rules.features)):
+        x[:, number] = indicator_values(choice.gaps, looks_at)[kept]
+    return x
+
+
+def _fill(x: np.ndarray, choice: NodeChoice, values: np.ndarray) -> None:
+    gaps, filled = choice.gaps, choice.filled
+    place = np.cumsum(choice.keep) - 1  # of a kept row in x
+    for feature in np.flatnonzero(gaps.missing.any(axis=0)):
+        missing = gaps.missing[:, feature] & choice.keep[gaps.rows]
+        taken = filled[missing, feature]
+        column = choice.columns[feature]
+        x[place[gaps.rows[missing]], feature] = np.where(taken == ZERO, 0, values[np.maximum(taken, 0), column])
+
+
+@dataclass(frozen=True)
+class _Written:
+    clipped_test_values: int
+    constant: np.ndarray  # (F,) bool
+
+
+def _scale_and_write(x: np.ndarray, part: np.ndarray, rules: FleetRules, place: Place) -> _Written:
+    """Scale a few thousand rows at a time; count what is clipped, and find what is constant on the train rows."""
+    files, scaling, clipped = RowFiles(place.fleet), place.scaling, 0
+    low, high = np.full(x.shape[1], np.inf), np.full(x.shape[1], -np.inf)
+    for first in range(0, len(x), ROWS_AT_ONCE):
+        scaled = scaling.unclipped(x[first : first + ROWS_AT_ONCE], 0)
+        of_part = part[first : first + ROWS_AT_ONCE]
+        test = scaled[of_part == TEST]
+        clipped += int(((test < scaling.clip_low) | (test > scaling.clip_high)).sum())
+        scaled = scaling.clipped(scaled)
+        files.write("x", place.first_row + first, scaled)
+        train = scaled[of_part == TRAIN]
+        low = np.minimum(low, train.min(axis=0, initial=np.inf))
+        high = np.maximum(high, train.max(axis=0, initial=-np.inf))
+    return _Written(clipped, low == high)
+
+
+def _report(survey: NodeSurvey, choice: NodeChoice, rules: FleetRules, written: _Written) -> dict[str, Any]:
+    """What was done to this node, JSON-able."""
+    label, part = survey.label[choice.keep], choice.part
+    features = rules.all_features
+    return {
+        "rows_read": len(choice.keep),
+        "rows": {name: int((part == number).sum()) for name, number in PART_NAMES.items()},
+        "anomalies": {name: int((label[part == number] == ANOMALOUS).sum()) for name, number in PART_NAMES.items()},
+        "unknown_labels": int((label == UNKNOWN).sum()),
+        "removed_rows": int((~choice.keep).sum()),
+        "removed_anomalous_rows": int((survey.label[~choice.keep] == ANOMALOUS).sum()),
+        "filled_cells": filled_cells(choice),
+        "imputed": [name for name, column in zip(rules.features, choice.columns, strict=True) if column is None],
+        "treatments": survey.treatments,
+        "clipped_test_values": written.clipped_test_values,
+        "constant": [name for name, constant in zip(features, written.constant, strict=True) if constant],
+    }

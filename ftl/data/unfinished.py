@@ -1,0 +1,117 @@
+"""The folder in which a fleet is prepared: hidden beside its place, taken up again after a kill, gone when done."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+from ftl.data.fleet import check_replaceable, move_into_place
+from ftl.errors import ConfigError, TelemetryError, UserError
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: nothing is locked
+    fcntl = None  # type: ignore[assignment]  # a module or nothing: _lock asks which
+
+KEY_FILE, LOCK_FILE = "key", "lock"
+
+
+@contextmanager
+def unfinished(folder: Path, key: str) -> Iterator[Path]:
+    """Give the folder in which to prepare; its subfolder ``fleet`` takes `folder`'s place when the block ends well.
+
+    What an earlier, interrupted preparation of the same fleet left is in it; what one of another fleet, of other
+    settings or by other code left is removed. So is all of it where the telemetry or a setting cannot be used.
+
+    Args:
+        folder: Where the fleet goes.
+        key: What the fleet depends on.
+
+    Raises:
+        TelemetryError: If `folder` holds something else than a prepared fleet, which would be lost.
+    """
+    folder = Path(folder)
+    check_replaceable(folder)
+    partial = folder.with_name(f".{folder.name}.partial")
+    key = f"{key} {_code_digest()}"
+    with _alone(partial):
+        if _read(partial / KEY_FILE) != key:
+            for path in partial.iterdir():
+                if path.name != LOCK_FILE:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            (partial / KEY_FILE).write_text(key)
+        try:
+            (partial / "fleet").mkdir(exist_ok=True)
+            (partial / "nodes").mkdir(exist_ok=True)
+            yield partial
+        except (TelemetryError, ConfigError):  # the same command would only fail again
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        move_into_place(partial / "fleet", folder)
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Refuse to fill the disk.
+
+    Raises:
+        UserError: With the bytes needed and free.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{folder}: the fleet needs {needed:,} bytes more on this disk ({needed / 1e9:.1f} GB), {free:,} are free "
+            f"({free / 1e9:.1f} GB); free some space and run the same command again: what was read is kept"
+        )
+
+
+@contextmanager
+def _alone(partial: Path) -> Iterator[None]:
+    """One process at a time prepares a fleet: one whose parent was killed may still be at it."""
+    lock = _lock(partial)
+    try:
+        yield
+    finally:
+        lock.close()
+
+
+def _lock(partial: Path) -> IO[str]:
+    """The open lock file of the folder, which is made where there is none; closing it lets go."""
+    while True:
+        partial.mkdir(parents=True, exist_ok=True)
+        lock = (partial / LOCK_FILE).open("w")
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"{partial}: another process is preparing this fleet; waiting for it", flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        # Who held the lock before may have finished, and removed it with its folder.
+        with contextlib.suppress(FileNotFoundError):
+            if os.fstat(lock.fileno()).st_ino == (partial / LOCK_FILE).stat().st_ino:
+                return lock
+        lock.close()
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except OSError:
+        return None
+
+
+@lru_cache
+def _code_digest() -> str:
+    """Digest of this package's source: what other code left half done is not taken up."""
+    hashed = hashlib.blake2b(digest_size=16)
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        hashed.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return hashed.hexdigest()
