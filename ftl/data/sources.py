@@ -24,13 +24,20 @@ def simulated(
     n_windows: int,
     seed: int,
     nodes_per_rack: int = 20,
+    n_train_windows: int | None = None,
     path: str | Path | None = None,
 ) -> TelemetrySource:
     """A simulated fleet, d1-like or d2-like; `path` is DVC's, which prepares again when the simulator changes."""
     from ftl.data.simulation.source import SimulatedSource  # a real fleet needs none of it
 
     return SimulatedSource(
-        name=name, kind=kind, n_nodes=n_nodes, n_windows=n_windows, seed=seed, nodes_per_rack=nodes_per_rack
+        name=name,
+        kind=kind,
+        n_nodes=n_nodes,
+        n_windows=n_windows,
+        seed=seed,
+        nodes_per_rack=nodes_per_rack,
+        n_train_windows=n_train_windows,
     )
 
 

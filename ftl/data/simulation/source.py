@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ftl.data.node_table import UNKNOWN, NodeTable
+from ftl.data.node_table import SPLIT_TEST, SPLIT_TRAIN, UNKNOWN, NodeTable
 from ftl.data.simulation.faults import (
     SPECIAL_STRETCH,
     Fault,
@@ -68,6 +68,8 @@ class SimulatedSource:
         seed: Any integer from 0 on.
         nodes_per_rack: 1 to 20; fewer than 20 are spread evenly over the height of the rack, so that a small fleet
             spans several racks.
+        n_train_windows: Publish a split: the first so many windows of the period train, the others test. None: no
+            split.
         name: Name of the dataset in messages; the kind where it is not given.
 
     Raises:
@@ -79,7 +81,7 @@ class SimulatedSource:
 
     def __init__(
         self, kind: str, n_nodes: int, n_windows: int, seed: int, name: str | None = None,
-        nodes_per_rack: int = SLOTS,
+        nodes_per_rack: int = SLOTS, n_train_windows: int | None = None,
     ) -> None:  # fmt: skip
         where = f"datasets.{name or '<name>'}"
         if kind not in tuple(KINDS):  # also refuses what cannot be a key
@@ -93,12 +95,15 @@ class SimulatedSource:
                 raise ConfigError(f"{where}.{key} must be an integer of at least {least}; got {value!r}")
         if nodes_per_rack > SLOTS:
             raise ConfigError(f"{where}.nodes_per_rack: a rack has {SLOTS} slots; got {nodes_per_rack}")
+        if n_train_windows is not None and n_train_windows not in range(1, n_windows):
+            raise ConfigError(f"{where}.n_train_windows must be in [1, {n_windows - 1}]; got {n_train_windows!r}")
         self.name = name or kind
         self.kind = kind
         self.n_nodes = n_nodes
         self.n_windows = n_windows
         self.seed = seed
         self.nodes_per_rack = nodes_per_rack
+        self.n_train_windows = n_train_windows
         self._last_rack: tuple[int, RackSeries] | None = None  # nodes are mostly read rack by rack
 
     def node_ids(self) -> list[str]:
@@ -120,7 +125,7 @@ class SimulatedSource:
     def fingerprint(self) -> str:
         """Hash of the settings and of the simulator's version; equal fingerprints mean equal telemetry."""
         settings = [VERSION, self.kind, self.n_nodes, self.n_windows, self.seed, self.nodes_per_rack,
-                    KINDS[self.kind].features]  # fmt: skip
+                    self.n_train_windows, KINDS[self.kind].features]  # fmt: skip
         return hashlib.blake2b(json.dumps(settings).encode(), digest_size=16).hexdigest()
 
     @cached_property
@@ -201,9 +206,14 @@ class SimulatedSource:
             values=values[losses.arrives],
             features=tuple(f"{metric}_{statistic}" for metric, chosen in statistics.items() for statistic in chosen),
             label=self.labels_of(node_id)[losses.arrives],
-            split=None,
+            split=self._split(losses.arrives),
             treatments={},
         )
+
+    def _split(self, arrives: np.ndarray) -> np.ndarray | None:
+        if self.n_train_windows is None:
+            return None
+        return np.where(np.flatnonzero(arrives) < self.n_train_windows, SPLIT_TRAIN, SPLIT_TEST).astype(np.int8)
 
     def _rack(self, index: int) -> RackSeries:
         number = index // self.nodes_per_rack

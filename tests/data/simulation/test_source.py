@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
+from ftl.data.node_table import SPLIT_TEST, SPLIT_TRAIN
 from ftl.data.simulation.features import KINDS, METRICS
 from ftl.data.simulation.source import SimulatedSource
 from ftl.errors import ConfigError, TelemetryError
@@ -210,3 +211,17 @@ def test_a_bad_argument_is_named_with_its_key(key, value):
 def test_an_unknown_node_is_refused(node):
     with pytest.raises(TelemetryError, match="node-000 to node-001"):
         SimulatedSource("d1", 2, 200, seed=0).read_node(node)
+
+
+def test_a_published_split_cuts_at_one_time_for_all_nodes() -> None:
+    source = SimulatedSource("d1", n_nodes=2, n_windows=480, seed=1, n_train_windows=192)
+    tables = [source.read_node(node_id) for node_id in source.node_ids()]
+    cut = {int(table.time[table.split == SPLIT_TRAIN].max()) for table in tables}
+    first = {int(table.time[table.split == SPLIT_TEST].min()) for table in tables}
+    assert max(cut) < min(first)
+    assert all((table.split == SPLIT_TRAIN).sum() <= 192 for table in tables)
+    without = SimulatedSource("d1", n_nodes=2, n_windows=480, seed=1)
+    np.testing.assert_array_equal(tables[0].values, without.read_node("node-000").values)
+    assert without.fingerprint() != source.fingerprint()
+    with pytest.raises(ConfigError, match=r"n_train_windows must be in \[1, 479\]; got 480"):
+        SimulatedSource("d1", n_nodes=2, n_windows=480, seed=1, n_train_windows=480)
