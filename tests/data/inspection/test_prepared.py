@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ftl.data.prepare import PrepareSettings, prepare_fleet
 from ftl.data.fleet import TEST
 from ftl.data.inspection import Description, PartTally, PreparedSource, inspect_fleet
+from ftl.data.prepare import PrepareSettings, prepare_fleet
 from ftl.data.sources import open_source
 from ftl.errors import TelemetryError
 
