@@ -19,7 +19,7 @@ from ftl.errors import TelemetryError
 TRAIN, VALIDATION, TEST, GAP = 0, 1, 2, 3  # values of Fleet.part
 PROTOCOLS = ("rigorous", "paper")
 CARD_FILE = "fleet.json"
-FORMAT = 1
+FORMAT = 2
 ARRAYS: dict[str, type] = {
     "x": np.float32,
     "label": np.int8,
@@ -43,6 +43,7 @@ CARD_FIELDS = (
     "window_seconds",
     "labels_borrowed",
     "signed_log",
+    "counters",
     "clip_low",
     "clip_high",
     "fingerprint",
@@ -75,6 +76,7 @@ class Fleet:
     report: dict[str, Any]  # what was done to the telemetry, JSON-able
     fingerprint: str
     signed_log: tuple[str, ...] = ()  # features transformed by sign(x) log(1 + |x|) before scaling
+    counters: tuple[str, ...] = ()  # features of which x holds the increase per window, transformed and scaled
     clip_low: float = -4.0
     clip_high: float = 5.0
 
@@ -84,7 +86,7 @@ class Fleet:
         return first + np.flatnonzero(np.isin(self.part[first:last], parts))
 
     def scaling(self) -> Scaling:
-        """The map from raw telemetry to x, node by node."""
+        """The map from raw telemetry to x, node by node; of counters, raw is the increase per window."""
         return Scaling(
             offset=self.offset,
             scale=self.scale,
@@ -139,7 +141,7 @@ def read_fleet(folder: Path) -> Fleet:
     found = card.get("format")
     if found != FORMAT:
         raise TelemetryError(f"{folder / CARD_FILE}: format {found!r}, this version reads {FORMAT}; {again}")
-    for name in ("node_ids", "racks", "features", "signed_log"):
+    for name in ("node_ids", "racks", "features", "signed_log", "counters"):
         fields[name] = tuple(fields[name])
     for name in ARRAYS:
         try:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ftl.data.cleaning import ZERO, indicator_values
+from ftl.data.counters import count_steps, increases
 from ftl.data.fleet import TEST, TRAIN
 from ftl.data.node_choice import FleetRules, NodeChoice, choose, filled_cells
 from ftl.data.node_table import ANOMALOUS, UNKNOWN
@@ -31,6 +32,19 @@ class Place:
     first_row: int
     scaling: Scaling  # of this node alone, K = 1
     lend_fraction: float | None  # None where no labels are lent
+
+
+def count_steps_of(files: NodeFiles, number: int, rules: FleetRules) -> tuple[np.ndarray, np.ndarray]:
+    """How often each of a node's features rises and falls on its train rows, counted once and kept."""
+    path = files.path(number, "steps.npz")
+    if not path.exists():
+        survey = files.survey(number)
+        choice = choose(survey, rules)
+        x = raw_rows(survey, choice, rules, files.values(number, survey.node_id, len(survey.label)))
+        ups, downs = count_steps(x[choice.part == TRAIN])
+        write_whole(path, {"ups": ups, "downs": downs})
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["ups"], arrays["downs"]
 
 
 def measure_node(files: NodeFiles, number: int, rules: FleetRules, scaler: str) -> NodeRange:
@@ -71,6 +85,7 @@ def write_node(files: NodeFiles, number: int, rules: FleetRules, place: Place) -
 def raw_rows(survey: NodeSurvey, choice: NodeChoice, rules: FleetRules, values: np.ndarray) -> np.ndarray:
     """The rows that are kept, with the fleet's features in the units of the source, shape (kept rows, F) float32.
 
+    Of a counter it is the increase per window.
     A feature that the node's table lacks is 0 in every row; scaling mutes it.
     """
     x = np.zeros((int(choice.keep.sum()), len(rules.all_features)), np.float32)
@@ -84,6 +99,7 @@ def raw_rows(survey: NodeSurvey, choice: NodeChoice, rules: FleetRules, values: 
         picked = span if len(span) == len(rows) else span[rows - rows[0]]
         x[first : first + len(rows), into] = np.take(picked, columns, axis=1)
     _fill(x, choice, values)
+    _take_increases(x, survey, choice, rules)
     for number, (_, looks_at) in enumerate(rules.indicators, start=len(rules.features)):
         x[:, number] = indicator_values(choice.gaps, looks_at)[kept]
     return x
@@ -97,6 +113,18 @@ def _fill(x: np.ndarray, choice: NodeChoice, values: np.ndarray) -> None:
         taken = filled[missing, feature]
         column = choice.columns[feature]
         x[place[gaps.rows[missing]], feature] = np.where(taken == ZERO, 0, values[np.maximum(taken, 0), column])
+
+
+def _take_increases(x: np.ndarray, survey: NodeSurvey, choice: NodeChoice, rules: FleetRules) -> None:
+    """Put the increase per window in the place of counters; a value that was filled in is no reading of them."""
+    time, place = survey.rows.time[choice.keep], np.cumsum(choice.keep) - 1
+    for feature in rules.counters:
+        if choice.columns[feature] is None:
+            continue
+        missing = choice.gaps.rows[choice.gaps.missing[:, feature]]
+        measured = np.ones(len(x), bool)
+        measured[place[missing[choice.keep[missing]]]] = False
+        x[:, feature] = increases(x[:, feature], measured, time, rules.window)
 
 
 @dataclass(frozen=True)

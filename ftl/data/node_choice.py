@@ -22,10 +22,17 @@ class FleetRules:
     how: SplitSettings
     alignment: str
     missing: str
-    reach: float  # how long forward_fill carries a value, in units of time
+    window: float  # length of a window, in units of time
+    fill_limit: int  # windows over which forward_fill carries a value
     min_train_rows: int
     features: tuple[str, ...] = ()  # that a table may hold, under the fleet's names
     indicators: tuple[tuple[str, tuple[int, ...]], ...] = ()  # and what follows them: name, features it looks at
+    counters: tuple[int, ...] = ()  # features of which the increase is kept
+
+    @property
+    def reach(self) -> float:
+        """How long forward_fill carries a value, in units of time."""
+        return self.fill_limit * self.window
 
     @property
     def all_features(self) -> tuple[str, ...]:

@@ -163,8 +163,16 @@ def _rules(
     how = SplitSettings(
         settings.test_fraction, settings.validation_fraction, settings.gap, settings.split_seed, cut_time=cut or 0
     )
-    reach = settings.fill_limit * window
-    return FleetRules(split, how, settings.alignment, settings.missing, reach, settings.min_train_rows), cut
+    rules = FleetRules(
+        split=split,
+        how=how,
+        alignment=settings.alignment,
+        missing=settings.missing,
+        window=window,
+        fill_limit=settings.fill_limit,
+        min_train_rows=settings.min_train_rows,
+    )
+    return rules, cut
 
 
 def _without_features(alignment: Alignment, node_id: str) -> str | None:

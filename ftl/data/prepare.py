@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from ftl.data.counters import find_counters
 from ftl.data.fleet import ARRAYS, PROTOCOLS, ROW_ARRAYS, Fleet, read_fleet, write_all_but_rows
-from ftl.data.node_block import Place, measure_node, write_node
+from ftl.data.node_block import Place, count_steps_of, measure_node, write_node
 from ftl.data.node_table import TelemetrySource
 from ftl.data.node_workers import NodeWorkers, Progress
 from ftl.data.plan import Plan, plan_fleet
@@ -72,6 +73,7 @@ def prepare_fleet(
         with NodeWorkers(files, progress) as workers:
             survey = _survey(workers, node_ids)
             plan = plan_fleet(workers, survey, settings, protocol, _window(source))
+            plan = _with_counters(workers, plan) if settings.counters == "increase" else plan
             scaling, reports = _write_rows(workers, plan, settings, partial / "fleet")
         fleet = _fleet(source, protocol, plan, scaling, partial / "fleet", fingerprint)
         notes = getattr(source, "notes", ())
@@ -95,6 +97,14 @@ def _survey(workers: NodeWorkers, node_ids: Sequence[str]) -> list[NodeSummary]:
         names = tuple(known.setdefault(name, name) for name in summary.features)
         survey.append(replace(summary, features=tables.setdefault(names, names)))
     return survey
+
+
+def _with_counters(workers: NodeWorkers, plan: Plan) -> Plan:
+    """The plan that knows which of the features only grow, as the train rows tell."""
+    arguments = [(node.number, plan.rules) for node in plan.nodes]
+    steps = np.sum(list(workers.each("looking for counters", count_steps_of, arguments)), axis=0)  # (2, all features)
+    counters = np.flatnonzero(find_counters(*steps)[: len(plan.rules.features)])
+    return replace(plan, rules=replace(plan.rules, counters=tuple(counters.tolist())))
 
 
 def _write_rows(
@@ -155,6 +165,7 @@ def _fleet(
         report={},
         fingerprint=fingerprint,
         signed_log=tuple(np.array(features)[scaling.signed_log].tolist()),
+        counters=tuple(features[counter] for counter in plan.rules.counters),
         clip_low=scaling.clip_low,
         clip_high=scaling.clip_high,
     )

@@ -56,6 +56,12 @@ def describe_report(report: dict[str, Any]) -> list[str]:
     if quiet:
         number = _number(len(quiet), "node")
         lines.append(f"{number} without a test anomaly, first {quiet[0]}: no precision, recall or F1 there.")
+    if report.get("counters"):
+        number = _number(len(report["counters"]), "feature")
+        lines.append(
+            f"{number} only ever {'grows' if len(report['counters']) == 1 else 'grow'}, first "
+            f"{report['counters'][0]!r}: read as the increase per window (prepare.counters: increase)."
+        )
     if report["transform"]["signed_log1p"]:
         number = _number(len(report["transform"]["signed_log1p"]), "feature")
         lines.append(f"{number} read through a signed logarithm (prepare.transform: {report['transform']['rule']}).")
@@ -132,6 +138,7 @@ def fleet_report(
         "treatments": dict(treatments),
         "removed_rows": sum(report["removed_rows"] for report in reports),
         "removed_anomalous_rows": sum(report["removed_anomalous_rows"] for report in reports),
+        "counters": list(fleet.counters),
         "transform": {"rule": settings.transform, "signed_log1p": list(fleet.signed_log)},
         "scaler": settings.scaler,
         "clip": [fleet.clip_low, fleet.clip_high],

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from ftl.data.alignment import ALIGNMENTS
 from ftl.data.cleaning import MISSING_POLICIES
+from ftl.data.counters import COUNTER_RULES
 from ftl.data.scaling import CONSTANTS, SCALERS, TRANSFORMS
 from ftl.data.split import SPLITS
 from ftl.errors import ConfigError
@@ -22,9 +23,10 @@ class PrepareSettings:
 
     alignment: str = "intersection"
     min_node_share: float = 0.5  # of the fleet's nodes that must have a column for alignment `union` to keep it
-    missing: str = "drop_columns_then_rows"
+    missing: str = "forward_fill"
     max_missing: float = 0.2  # share of the fleet's training rows above which a column is given up (not by drop_rows)
-    fill_limit: int = 4  # windows over which forward_fill carries a value
+    fill_limit: int = 96  # windows over which forward_fill carries a value
+    counters: str = "increase"  # columns that only grow: their increase per window, or kept as they are
     transform: str = "auto"
     scaler: str = "node_minmax"
     constant: str = "fleet_range"  # columns constant on a node's train rows: measured in the fleet's range, or muted
@@ -47,6 +49,7 @@ class PrepareSettings:
         choices: dict[str, Collection[str]] = {
             "alignment": ALIGNMENTS,
             "missing": MISSING_POLICIES,
+            "counters": COUNTER_RULES,
             "transform": TRANSFORMS,
             "scaler": SCALERS,
             "constant": CONSTANTS,

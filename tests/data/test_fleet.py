@@ -131,5 +131,5 @@ def test_a_fleet_of_another_format_is_refused(fleet: Fleet, tmp_path: Path) -> N
     write_fleet(fleet, tmp_path / "fleet")
     card = tmp_path / "fleet" / "fleet.json"
     card.write_text(json.dumps({**json.loads(card.read_text()), "format": 99}))
-    with pytest.raises(TelemetryError, match="format 99, this version reads 1"):
+    with pytest.raises(TelemetryError, match="format 99, this version reads 2"):
         read_fleet(tmp_path / "fleet")
