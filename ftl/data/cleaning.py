@@ -6,7 +6,6 @@ on Marconi100 where incomplete rows are kept), so callers count the anomalous ro
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,10 +13,6 @@ import numpy as np
 
 NOT_FILLED, ZERO = -1, -2  # in place of the number of a row whose value is carried
 
-INDICATOR_SHARE = 0.01
-"""A metric missing in at least this share of the fleet's training rows gets an indicator."""
-
-_STATISTIC = re.compile(r"_(avg|mean|std|min|max|median)$")
 _COLUMNS_AT_ONCE = 32
 
 
@@ -153,35 +148,6 @@ MISSING_POLICIES: dict[str, MissingPolicy] = {
     "forward_fill": MissingPolicy(last_value, gives_up_columns=True, indicators=True),
     "zero": MissingPolicy(zero, gives_up_columns=False),
 }
-
-
-def indicator_features(features: Sequence[str], missing_share: np.ndarray, silent_share: float) -> dict[str, list[int]]:
-    """The 0/1 features that say what was missing before it was filled, and the features that each looks at.
-
-    One per metric, since the statistics of a metric (``_avg``, ``_std``, ...) go missing together, and one,
-    ``missing:row``, for rows without any value; each where it happens in at least INDICATOR_SHARE of the training rows.
-
-    Args:
-        features: The features that the fleet keeps.
-        missing_share: Share of the training rows with some value in which each feature is missing, shape (F,).
-        silent_share: Share of the training rows without any value.
-    """
-    metrics: dict[str, list[int]] = {}
-    for column, name in enumerate(features):
-        metrics.setdefault(_STATISTIC.sub("", name), []).append(column)
-    found = {
-        f"missing:{metric}": columns
-        for metric, columns in metrics.items()
-        if missing_share[columns].max() >= INDICATOR_SHARE
-    }
-    return found | ({"missing:row": []} if silent_share >= INDICATOR_SHARE else {})
-
-
-def indicator_values(gaps: Gaps, columns: Sequence[int]) -> np.ndarray:
-    """1 where any of these features is missing (none given: where all are), else 0, shape (T,) float32."""
-    values = np.zeros(gaps.n_rows, np.float32)
-    values[gaps.rows] = gaps.missing[:, columns].any(axis=1) if columns else gaps.silent()
-    return values
 
 
 def _chunks(columns: np.ndarray) -> Iterator[np.ndarray]:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ftl.data.cleaning import ZERO, indicator_values
+from ftl.data.cleaning import ZERO
 from ftl.data.counters import count_steps, increases
 from ftl.data.fleet import TEST, TRAIN
+from ftl.data.indicators import indicator_values
 from ftl.data.node_choice import FleetRules, NodeChoice, choose, filled_cells
 from ftl.data.node_table import ANOMALOUS, UNKNOWN
 from ftl.data.prepare_report import PART_NAMES

@@ -9,6 +9,7 @@ import numpy as np
 from ftl.data.alignment import columns_of
 from ftl.data.cleaning import MISSING_POLICIES, NOT_FILLED, Fill, Gaps, MissingPolicy
 from ftl.data.fleet import TEST, TRAIN, VALIDATION
+from ftl.data.indicators import count_together
 from ftl.data.node_table import ANOMALOUS
 from ftl.data.split import SPLITS, NodeRows, SplitSettings
 from ftl.data.survey import NodeFiles, NodeSurvey
@@ -100,6 +101,14 @@ def count_missing(files: NodeFiles, number: int, rules: FleetRules) -> dict[str,
             counts[policy.fill] = gaps.after(policy.fill(gaps, survey.rows.time, rules.reach)).count(training)
         found[name] = (*counts[policy.fill], int(training.sum()))
     return found
+
+
+def missing_together(files: NodeFiles, number: int, rules: FleetRules) -> np.ndarray:
+    """In how many of a node's training rows two metrics are both missing, shape (M, M)."""
+    survey = files.survey(number)
+    part = parts_of(survey.rows, rules, np.ones(len(survey.label), bool))
+    columns = columns_of(rules.alignment, survey.features, ~survey.missing.empty_columns(), rules.features)
+    return count_together(survey.missing.gaps(columns), np.isin(part, (TRAIN, VALIDATION)), rules.features)
 
 
 def judge_node(

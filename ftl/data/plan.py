@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ftl.data.alignment import Alignment, align, alignment_costs
-from ftl.data.cleaning import MISSING_POLICIES, indicator_features
-from ftl.data.node_choice import FleetRules, NodeVerdict, count_missing, judge_node, split_node
+from ftl.data.cleaning import MISSING_POLICIES
+from ftl.data.indicators import indicator_features
+from ftl.data.node_choice import FleetRules, NodeVerdict, count_missing, judge_node, missing_together, split_node
 from ftl.data.node_workers import NodeWorkers
 from ftl.data.prepare_settings import PrepareSettings
 from ftl.data.split import SplitSettings, choose_split, find_cut_time
@@ -74,11 +75,8 @@ class MissingShares:
 
     after: dict[str, np.ndarray]  # per policy, (F,): share of the rows that hold some value, after filling
     silent: float  # share of the rows that hold none
+    n_speaking: int  # rows that hold some value
     kept: dict[str, np.ndarray]  # per policy, (F,) bool: features that it keeps
-
-    def before(self) -> np.ndarray:
-        """The same before anything is filled, (F,)."""
-        return self.after["drop_rows"]
 
 
 def plan_fleet(
@@ -117,10 +115,10 @@ def plan_fleet(
     shares = _missing_shares(workers, left, rules, settings.max_missing)
     dropped = _dropped(alignment, shares, settings, len(left.nodes))
     policies = {name: tuple(np.array(rules.features)[keep].tolist()) for name, keep in shares.kept.items()}
-    keep = shares.kept[settings.missing]
     rules = replace(rules, features=policies[settings.missing])
     if rules.policy.indicators:
-        rules = replace(rules, indicators=_indicators(rules.features, shares.before()[keep], shares.silent))
+        together = sum(workers.each("grouping", missing_together, left.arguments(rules)))
+        rules = replace(rules, indicators=_indicators(rules.features, np.asarray(together), shares))
 
     judged = list(workers.each("planning", judge_node, left.arguments(rules, policies)))
     left.leave_out([verdict.reason for verdict, _ in judged])
@@ -196,7 +194,7 @@ def _missing_shares(workers: NodeWorkers, left: Remaining, rules: FleetRules, ma
         name: shares[name] <= max_missing if policy.gives_up_columns else np.ones(len(rules.features), bool)
         for name, policy in MISSING_POLICIES.items()
     }
-    return MissingShares(shares, 1 - n_speaking / max(n_training, 1), kept)
+    return MissingShares(shares, 1 - n_speaking / max(n_training, 1), n_speaking, kept)
 
 
 def _dropped(alignment: Alignment, shares: MissingShares, settings: PrepareSettings, n_nodes: int) -> dict[str, str]:
@@ -217,9 +215,9 @@ def _dropped(alignment: Alignment, shares: MissingShares, settings: PrepareSetti
 
 
 def _indicators(
-    features: tuple[str, ...], missing_share: np.ndarray, silent_share: float
+    features: tuple[str, ...], together: np.ndarray, shares: MissingShares
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    found = indicator_features(features, missing_share, silent_share)
+    found = indicator_features(features, together, shares.n_speaking, shares.silent)
     taken = [name for name in found if name in features]
     if taken:
         raise TelemetryError(f"column {taken[0]!r} has the name of an indicator of missing values; rename the column")

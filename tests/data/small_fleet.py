@@ -61,4 +61,6 @@ def with_missing(plain: NodeTable, rows: Any, columns: Any) -> NodeTable:
 
 
 def prepare(tmp_path: Path, tables: list[NodeTable], protocol: str = "rigorous", **settings: Any) -> Fleet:
-    return prepare_fleet(Tables(tables), PrepareSettings(**settings), protocol, tmp_path / "fleet")
+    """Prepare the tables; incomplete rows are dropped unless another policy is named."""
+    chosen = PrepareSettings(**{"missing": "drop_columns_then_rows", **settings})
+    return prepare_fleet(Tables(tables), chosen, protocol, tmp_path / "fleet")

@@ -5,13 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ftl.data.cleaning import (
-    INDICATOR_SHARE,
     MISSING_POLICIES,
     NOT_FILLED,
     MissingCells,
     MissingPolicy,
-    indicator_features,
-    indicator_values,
 )
 
 TABLES = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 20))).map(
@@ -85,18 +82,3 @@ def test_a_policy_fills_only_from_rows_before(policy: MissingPolicy, values: np.
 def test_zero_leaves_nothing_missing() -> None:
     gaps = MissingCells.of(np.full((3, 2), np.nan, np.float32)).gaps([0, 1])
     assert gaps.after(MISSING_POLICIES["zero"].fill(gaps, np.arange(3), 1)).complete_rows().all()
-
-
-def test_an_indicator_stands_for_all_statistics_of_a_metric_that_is_missing_often_enough() -> None:
-    features = ("power_avg", "power_std", "ambient_avg", "load")
-    share = np.array([0.02, 0.02, INDICATOR_SHARE / 2, INDICATOR_SHARE])
-    assert indicator_features(features, share, 0.0) == {"missing:power": [0, 1], "missing:load": [3]}
-    assert "missing:row" in indicator_features(features, share, INDICATOR_SHARE)
-
-
-def test_indicators_say_what_was_missing() -> None:
-    values = np.array([[1, 1], [np.nan, 1], [np.nan, np.nan], [1, 1]], np.float32)
-    gaps = MissingCells.of(values).gaps([0, None, 1])
-    assert indicator_values(gaps, [0, 1]).tolist() == [0, 1, 1, 0]
-    assert indicator_values(gaps, [2]).tolist() == [0, 0, 1, 0]
-    assert indicator_values(gaps, []).tolist() == [0, 0, 1, 0]  # the whole row

@@ -264,7 +264,8 @@ def test_a_source_is_asked_to_make_its_tables_first_and_progress_is_told(tmp_pat
     prepare_fleet(
         Raw([table("n1"), table("n2")]), SETTINGS, "rigorous", tmp_path / "fleet", lambda *e: events.append(e)
     )
-    rounds = ["reading", "splitting", "counting", "planning", "measuring", "writing"]
+    rounds = ["reading", "splitting", "counting", "grouping", "planning"]
+    rounds += ["looking for counters", "measuring", "writing"]
     assert events[1:] == [(done, 2, what) for what in rounds for done in (1, 2)]
 
 
