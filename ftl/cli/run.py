@@ -57,6 +57,10 @@ def run(
     prepared_already = is_prepared(fleet)
     if prepared_already and (source or with_):
         raise UserError(f"{fleet} is a prepared fleet; --source and --with belong to `ftl data prepare`")
+    if prepared_already and any(assignment.strip().startswith("prepare.") for assignment in set_ or []):
+        raise UserError(
+            f"{fleet} is a prepared fleet and is used as it stands; -S prepare... belongs to `ftl data prepare`"
+        )
     telemetry = fleet if prepared_already else open_telemetry(fleet, source, with_)
 
     from ftl.experiment.fleet_run import FleetRun

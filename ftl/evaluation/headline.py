@@ -85,7 +85,11 @@ def _against(reference: str, verdict: str | None, delta: float, low: float, high
     if verdict is None:
         return f"no interval against {reference}"
     words = {"better": "better than", "worse": "worse than", "no difference": "not shown to differ from"}[verdict]
-    return f"{words} {reference} (ΔF1 {delta:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})"
+    return f"{words} {reference} (ΔF1 {delta:+.3f}, {_interval(low, high)})"
+
+
+def _interval(low: float, high: float) -> str:
+    return "too few nodes for an interval" if pd.isna(low) else f"95 % interval {low:+.3f} to {high:+.3f}"
 
 
 def _paradigm_sentence(cells: pd.DataFrame, arm: str) -> str:
@@ -111,7 +115,7 @@ def _baseline_sentences(cells: pd.DataFrame) -> list[str]:
             sentences.append(
                 f"{simple['dataset']}, {paradigm}: the best simple baseline, {simple['arm']}, has AUROC "
                 f"{simple['auroc_after']:.3f}: {simple['delta_auroc_vs_local_long']:+.3f} against local_long on the "
-                f"same nodes (95 % interval {low:+.3f} to {high:+.3f})."
+                f"same nodes ({_interval(low, high)})."
             )
     return sentences
 

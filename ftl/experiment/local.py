@@ -1,6 +1,7 @@
 """Local training of every node, long and short, and the ranking of the nodes (paper, section 3.1)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,10 @@ from ftl.learning.batches import StackRows
 from ftl.learning.fit import FitState
 from ftl.learning.training import LocalTraining
 from ftl.models.network import StackedNetwork
-from ftl.models.state import StackedState, repeat
+from ftl.models.state import StackedState, put, repeat
+
+MAX_STACK = 64
+"""Models trained in one stack."""
 
 
 def local_units(
@@ -87,16 +91,7 @@ def train_local(
     """
     task = Task.open(fleet, paradigm, seed, training)
     nodes = list(range(task.n_nodes))
-    rows = task.stack_rows(nodes, "local")
-
-    def build(network: StackedNetwork, stack: StackRows, order: list[int]) -> LocalTraining:
-        return LocalTraining(network, stack, task.objective, training.optimizer, training.training)
-
-    start = FitState(repeat(task.initial_state(), len(nodes)))
-    short = task.fit(build, start, rows, local.n_epochs, folder, "local", report)
-    long = short
-    if long_epochs > local.n_epochs:
-        long = task.fit(build, short, rows, long_epochs, folder, "local_long", report)
+    short, long = _fit_all(task, training, local.n_epochs, long_epochs, folder, report)
     save_file(short.network, folder / LOCAL_FILE)
     save_file(long.network, folder / LOCAL_LONG_FILE)
 
@@ -117,6 +112,39 @@ def train_local(
             ("local_long", long.network, max(long_epochs, local.n_epochs), long.seconds),
         ):
             writer.write(_scored(task, judge, arm, state, epochs, seconds))
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """The models of all nodes, stacked, and the CPU seconds that they took."""
+
+    network: StackedState
+    seconds: float
+
+
+def _fit_all(
+    task: Task, training: TrainingSettings, n_epochs: int, long_epochs: int, folder: Path, report: UnitReport
+) -> tuple[_Trained, _Trained]:
+    """Fit every node's model, short and long, MAX_STACK nodes at a time: more gain nothing and take memory."""
+
+    def build(network: StackedNetwork, stack: StackRows, order: list[int]) -> LocalTraining:
+        return LocalTraining(network, stack, task.objective, training.optimizer, training.training)
+
+    initial = task.initial_state()
+    short, long = repeat(initial, task.n_nodes), repeat(initial, task.n_nodes)
+    short_seconds = long_seconds = 0.0
+    for number, first in enumerate(range(0, task.n_nodes, MAX_STACK)):
+        nodes = list(range(first, min(first + MAX_STACK, task.n_nodes)))
+        rows = task.stack_rows(nodes, "local")
+        start = FitState(repeat(initial, len(nodes)))
+        fit = task.fit(build, start, rows, n_epochs, folder, f"local-{number}", report)
+        short_seconds += fit.seconds
+        put(short, fit.network, first)
+        if long_epochs > n_epochs:
+            fit = task.fit(build, fit, rows, long_epochs, folder, f"local_long-{number}", report)
+        long_seconds += fit.seconds
+        put(long, fit.network, first)
+    return _Trained(short, short_seconds), _Trained(long, long_seconds)
 
 
 def _ranking(task: Task, ranked: list[NodeScores], losses: list[float], rows: list[np.ndarray]) -> pd.DataFrame:

@@ -28,6 +28,12 @@ def join(states: Sequence[StackedState]) -> StackedState:
     return {name: torch.cat([state[name] for state in states]) for name in states[0]}
 
 
+def put(whole: StackedState, part: StackedState, first: int) -> None:
+    """Write a stack into a larger one, in place, its models from number `first` on."""
+    for name, value in part.items():
+        whole[name][first : first + value.shape[0]] = value
+
+
 def repeat(state: StackedState, times: int) -> StackedState:
     """A stack of one as a stack of ``times`` equal models; a copy."""
     if n_models(state) != 1:

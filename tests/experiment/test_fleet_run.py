@@ -361,3 +361,11 @@ def test_scores_of_other_results_are_not_left_beside_new_ones(run_fleet) -> None
     assert scores.exists(), "they are still those of the results"
     run_fleet("seeds=[1]")
     assert not scores.exists()
+
+
+def test_how_many_nodes_are_trained_in_one_stack_changes_nothing(run_fleet, tmp_path: Path, monkeypatch) -> None:
+    whole = run_fleet(out=tmp_path / "whole")
+    monkeypatch.setattr("ftl.experiment.local.MAX_STACK", 4)
+    parts = run_fleet(out=tmp_path / "parts")
+    same = [column for column in whole.results.columns if column != "training_seconds"]
+    pd.testing.assert_frame_equal(whole.results[same], parts.results[same])
