@@ -74,7 +74,9 @@ class Copy:
 
     def set(self, *assignments: str) -> None:
         params = read_profile("smoke")
-        params["datasets"] = {DATASET: {**params["datasets"][DATASET], "n_nodes": 5, "n_windows": 480, "n_train_windows": 288}}
+        params["datasets"] = {
+            DATASET: {**params["datasets"][DATASET], "n_nodes": 5, "n_windows": 480, "n_train_windows": 288}
+        }
         params = override(params, [*SETTINGS, *assignments])
         (self.path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 

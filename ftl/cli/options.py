@@ -49,7 +49,7 @@ def check(values: dict[str, Any]) -> None:
 
 
 def open_telemetry(folder: Path, source: str | None, assignments: list[str] | None) -> "TelemetrySource":
-    """The telemetry in a folder, with the settings given on the command line.
+    """The telemetry in a folder, with the settings given on the command line; says where a source keeps what it makes.
 
     Raises:
         UserError: If a setting is wrong or the telemetry cannot be used.
@@ -65,4 +65,7 @@ def open_telemetry(folder: Path, source: str | None, assignments: list[str] | No
             settings[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"--with {key}: the value is not valid YAML: {value!r}") from error
-    return open_folder(folder, source, settings)
+    telemetry = open_folder(folder, source, settings)
+    if cache := getattr(telemetry, "cache", None):
+        typer.echo(f"ftl: its windows are kept in {cache} (--with cache=FOLDER: elsewhere)", err=True)
+    return telemetry

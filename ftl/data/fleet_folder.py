@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ftl.data.column_readers import Advice, check_time_kind, natural, some, time_unit_of
 from ftl.data.fleet_description import DESCRIPTION_FILE, NODE_TABLES, read_description
+from ftl.data.leftovers import sort_leftovers
 from ftl.data.long_table import LongTable
 from ftl.data.node_reading import Roles, choose_features, node_without_rows, read_node_table
 from ftl.data.node_table import NodeTable
@@ -166,11 +167,13 @@ class FleetFolder:
 
     def _describe_leftovers(self, others: list[str], names: list[str]) -> tuple[str, ...]:
         """What in the folder, or in its description, was not used."""
+        foreign, parts = sort_leftovers(others)
         no_column = [column for column in self.units if column not in names]
         no_node = sorted(set(self.description.racks) - set(self.node_ids()), key=natural)
         lost = self._long.rows_without_node if self._long else 0
         notes = {
-            f"files that are no node tables: {', '.join(others)}": others,
+            f"files that are no node tables: {', '.join(foreign)}": foreign,
+            f"unfinished downloads, not read: {', '.join(parts)}": parts,
             f"units in {DESCRIPTION_FILE} of columns that the first table lacks: {', '.join(no_column)}": no_column,
             f"racks in {DESCRIPTION_FILE} of nodes that have no table: {some(no_node)}": no_node,
             f"rows that name no node dropped: {lost}": lost,
@@ -237,6 +240,11 @@ def _tables_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
             raise TelemetryError(f"{folder}: two tables of node {node_id}: {both}; keep one")
         tables[node_id] = path
     if not tables:
+        parts = sort_leftovers(others)[1]
+        if parts:
+            raise TelemetryError(
+                f"{folder}: {some(parts)} is not fetched to its end; run the same `ftl data fetch` again"
+            )
         found = f"only {some(others)}" if others else "nothing"
         kinds = ", ".join(TABLE_SUFFIXES)
         raise TelemetryError(f"{folder}: no node table ({kinds}), {found} in it; one file per node is needed")

@@ -63,6 +63,7 @@ class NodeVerdict:
     n_rows: int
     anomaly_before_test: bool
     anomaly_in_test: bool
+    spoiled_by: str | None = None  # the column that most of the removed rows lack, where these are the reason
 
 
 def choose(survey: NodeSurvey, rules: FleetRules) -> NodeChoice:
@@ -138,11 +139,17 @@ def judge_node(
             chosen = choice
     label, part = survey.label[chosen.keep], chosen.part
     reason = _too_little(part, label, rules.min_train_rows)
+    spoiled_by = None
     if reason and costs[rules.missing]["rows_removed"]:
-        reason += f", {costs[rules.missing]['rows_removed']} incomplete rows removed"
+        lacking = chosen.gaps.after(chosen.filled).missing.sum(axis=0)
+        spoiled_by = rules.features[int(lacking.argmax())]
+        reason += (
+            f", {costs[rules.missing]['rows_removed']} incomplete rows removed "
+            f"({int(lacking.max())} of them lack {spoiled_by!r})"
+        )
     anomalous = label == ANOMALOUS
     before = bool(anomalous[np.isin(part, (TRAIN, VALIDATION))].any())
-    return NodeVerdict(reason, len(part), before, bool(anomalous[part == TEST].any())), costs
+    return NodeVerdict(reason, len(part), before, bool(anomalous[part == TEST].any()), spoiled_by), costs
 
 
 def filled_cells(choice: NodeChoice) -> int:

@@ -20,11 +20,13 @@ from ftl.data.column_readers import (
     some,
     time_unit_of,
 )
-from ftl.data.node_table import UNKNOWN, NodeTable
+from ftl.data.node_table import ANOMALOUS, UNKNOWN, NodeTable
 from ftl.data.table_files import TableReader
 from ftl.errors import TelemetryError
 
 COLUMNS_AT_ONCE = 16
+UNLIKE = "dropped duplicates that differ from the row kept, the first of their time"
+ANOMALOUS_DROPPED = "dropped duplicates labelled anomalous"
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,33 @@ def read_node_table(node_id: str, table: TableReader, roles: Roles, where: str) 
     values = _read_values(table, roles, treatments, where)
     unit = time_unit_of(table.schema.field(roles.time).type, roles.time_unit)
     rows = rows_in_time_order(time, has_time, unit, treatments)
+    _look_at_duplicates(rows, time, has_time, values, label, treatments)
     if not np.array_equal(rows, np.arange(table.n_rows)):
         time, values, label = time[rows], values[rows], label[rows]
         split = None if split is None else split[rows]
     return NodeTable(node_id, time, values, roles.features, label, split, dict(treatments))
+
+
+def _look_at_duplicates(
+    kept: np.ndarray,
+    time: np.ndarray,
+    has_time: np.ndarray,
+    values: np.ndarray,
+    label: np.ndarray,
+    treatments: Counter[str],
+) -> None:
+    """Count the dropped rows that are no mere repetitions of the row of that time that is kept, the first."""
+    dropped = np.setdiff1d(np.flatnonzero(has_time), kept)
+    if not len(dropped):
+        return
+    first = kept[np.searchsorted(time[kept], time[dropped])]
+    unlike = label[dropped] != label[first]
+    for start in range(0, values.shape[1], COLUMNS_AT_ONCE):
+        some_columns = slice(start, start + COLUMNS_AT_ONCE)
+        one, other = values[dropped, some_columns], values[first, some_columns]
+        unlike |= ((one != other) & ~(np.isnan(one) & np.isnan(other))).any(axis=1)
+    counts = {UNLIKE: int(unlike.sum()), ANOMALOUS_DROPPED: int((label[dropped] == ANOMALOUS).sum())}
+    treatments.update({treatment: count for treatment, count in counts.items() if count})
 
 
 def _read_values(table: TableReader, roles: Roles, treatments: Counter[str], where: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -46,11 +47,12 @@ class Remaining:
     nodes: list[NodeSummary]
     excluded: dict[str, str] = field(default_factory=dict)
 
-    def leave_out(self, reasons: Iterable[str | None]) -> None:
+    def leave_out(self, reasons: Iterable[str | None], advice: str = "bring longer or more complete tables") -> None:
         """Leave out the nodes for which there is a reason.
 
         Args:
             reasons: Per node, why it cannot be used; None where it can.
+            advice: What helps where no node is left.
 
         Raises:
             TelemetryError: If no node is left.
@@ -59,10 +61,10 @@ class Remaining:
         self.excluded.update({node.node_id: reason for node, reason in given if reason})
         self.nodes = [node for node, reason in given if not reason]
         if not self.nodes:
-            named = "; ".join(f"{node_id}: {why}" for node_id, why in list(self.excluded.items())[:5])
-            raise TelemetryError(
-                f"none of the {len(self.excluded)} nodes can be used ({named}); bring longer or more complete tables"
-            )
+            named = [f"{node_id}: {why}" for node_id, why in list(self.excluded.items())[:5]]
+            if len(self.excluded) > len(named):
+                named.append(f"and {len(self.excluded) - len(named)} more")
+            raise TelemetryError(f"none of the {len(self.excluded)} nodes can be used ({'; '.join(named)}); {advice}")
 
     def arguments(self, *others: Any) -> list[tuple[Any, ...]]:
         """Of a function of one node's work: the node's number, and these."""
@@ -77,6 +79,7 @@ class MissingShares:
     silent: float  # share of the rows that hold none
     n_speaking: int  # rows that hold some value
     kept: dict[str, np.ndarray]  # per policy, (F,) bool: features that it keeps
+    features: tuple[str, ...]  # F names
 
 
 def plan_fleet(
@@ -121,8 +124,9 @@ def plan_fleet(
         rules = replace(rules, indicators=_indicators(rules.features, np.asarray(together), shares))
 
     judged = list(workers.each("planning", judge_node, left.arguments(rules, policies)))
-    left.leave_out([verdict.reason for verdict, _ in judged])
-    verdicts: list[NodeVerdict] = [verdict for verdict, _ in judged if not verdict.reason]
+    verdicts: list[NodeVerdict] = [verdict for verdict, _ in judged]
+    left.leave_out([verdict.reason for verdict in verdicts], _advice(verdicts, shares, rules))
+    verdicts = [verdict for verdict in verdicts if not verdict.reason]
     costs = {name: _sum([of_node[name] for _, of_node in judged]) for name in policies}
     for name, kept in shares.kept.items():
         costs[name]["columns_removed"] = int((~kept).sum())
@@ -194,7 +198,20 @@ def _missing_shares(workers: NodeWorkers, left: Remaining, rules: FleetRules, ma
         name: shares[name] <= max_missing if policy.gives_up_columns else np.ones(len(rules.features), bool)
         for name, policy in MISSING_POLICIES.items()
     }
-    return MissingShares(shares, 1 - n_speaking / max(n_training, 1), n_speaking, kept)
+    return MissingShares(shares, 1 - n_speaking / max(n_training, 1), n_speaking, kept, rules.features)
+
+
+def _advice(verdicts: Sequence[NodeVerdict], shares: MissingShares, rules: FleetRules) -> str:
+    """What helps where no node is left; where incomplete rows are the reason, against the column that costs them."""
+    spoilers = Counter(verdict.spoiled_by for verdict in verdicts if verdict.spoiled_by)
+    if not spoilers:
+        return "bring longer or more complete tables"
+    column = spoilers.most_common(1)[0][0]
+    ways = ["prepare.missing: zero (-S prepare.missing=zero), which removes no row", f"a fleet without {column!r}"]
+    share = np.floor(1000 * shares.after[rules.missing][shares.features.index(column)]) / 1000
+    if share and rules.policy.gives_up_columns:
+        ways.append(f"a prepare.max_missing below {share:g}, with which the column goes instead of the rows")
+    return f"{column!r} costs them most rows: what helps is {'; or '.join(ways)}"
 
 
 def _dropped(alignment: Alignment, shares: MissingShares, settings: PrepareSettings, n_nodes: int) -> dict[str, str]:

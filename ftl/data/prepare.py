@@ -28,7 +28,7 @@ from ftl.data.prepare_settings import PrepareSettings
 from ftl.data.row_files import RowFiles
 from ftl.data.scaling import Scaling, fit_scaling
 from ftl.data.survey import NodeFiles, NodeSummary, survey_node
-from ftl.data.unfinished import check_room, unfinished
+from ftl.data.unfinished import check_place, check_room, unfinished
 from ftl.errors import ConfigError
 
 __all__ = ["PrepareSettings", "Progress", "fleet_fingerprint", "prepare_fleet"]
@@ -59,10 +59,11 @@ def prepare_fleet(
     Raises:
         ConfigError: If the protocol is unknown.
         TelemetryError: If the telemetry cannot be used; the message names the node or column.
-        UserError: If the disk has no room for the fleet.
+        UserError: If `folder` cannot be made, or the disk has no room for the fleet.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"protocol: unknown {protocol!r}; known: {', '.join(PROTOCOLS)}")
+    check_place(Path(folder))
     materialise = getattr(source, "materialise", None)
     if materialise is not None:
         materialise(progress=progress)
@@ -74,6 +75,8 @@ def prepare_fleet(
             survey = _survey(workers, node_ids)
             plan = plan_fleet(workers, survey, settings, protocol, _window(source))
             plan = _with_counters(workers, plan) if settings.counters == "increase" else plan
+            _lay_out(files, plan, partial / "fleet")
+            check_room(folder, _bytes_to_come(plan, files, workers.n_processes), partial)
             scaling, reports = _write_rows(workers, plan, settings, partial / "fleet")
         fleet = _fleet(source, protocol, plan, scaling, partial / "fleet", fingerprint)
         notes = getattr(source, "notes", ())
@@ -107,20 +110,23 @@ def _with_counters(workers: NodeWorkers, plan: Plan) -> Plan:
     return replace(plan, rules=replace(plan.rules, counters=tuple(counters.tolist())))
 
 
+def _lay_out(files: NodeFiles, plan: Plan, folder: Path) -> None:
+    """Make the files of the rows, unless an earlier preparation did; let go of the nodes that are left out."""
+    numbers = [node.number for node in plan.nodes]
+    for left_out in {*range(files.n_nodes)} - {*numbers}:
+        files.path(left_out, "values.npy").unlink(missing_ok=True)
+    n_rows = int(plan.start()[-1])
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(ROW_ARRAYS, (n_rows,))
+    if RowFiles(folder).create(shapes | {"x": (n_rows, len(plan.rules.all_features))}):
+        for number in numbers:
+            files.path(number, "report.json").unlink(missing_ok=True)
+
+
 def _write_rows(
     workers: NodeWorkers, plan: Plan, settings: PrepareSettings, folder: Path
 ) -> tuple[Scaling, list[dict[str, Any]]]:
     """Measure, scale and write the rows of all nodes; returns the scaling and a report per node."""
-    files: NodeFiles = workers.shared
-    numbers = [node.number for node in plan.nodes]
-    for left_out in {*range(files.n_nodes)} - {*numbers}:
-        files.path(left_out, "values.npy").unlink(missing_ok=True)
-    start = plan.start()
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(ROW_ARRAYS, (int(start[-1]),))
-    if RowFiles(folder).create(shapes | {"x": (int(start[-1]), len(plan.rules.all_features))}):
-        for number in numbers:
-            files.path(number, "report.json").unlink(missing_ok=True)
-    check_room(folder, _bytes_to_come(plan, files, workers.n_processes))
+    numbers, start = [node.number for node in plan.nodes], plan.start()
     ranges = workers.each("measuring", measure_node, [(number, plan.rules, settings.scaler) for number in numbers])
     scaling = fit_scaling(
         list(ranges), settings.transform, settings.scaler, settings.clip_low, settings.clip_high, settings.constant

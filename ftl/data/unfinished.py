@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from ftl.data.fleet import check_replaceable, move_into_place
-from ftl.errors import ConfigError, TelemetryError, UserError
+from ftl.data.sizes import readable_size
+from ftl.errors import ConfigError, TelemetryError, UserError, is_disk_full
 
 try:
     import fcntl
@@ -36,12 +37,13 @@ def unfinished(folder: Path, key: str) -> Iterator[Path]:
 
     Raises:
         TelemetryError: If `folder` holds something else than a prepared fleet, which would be lost.
+        UserError: If it cannot be made.
     """
     folder = Path(folder)
-    check_replaceable(folder)
+    check_place(folder)
     partial = folder.with_name(f".{folder.name}.partial")
     key = f"{key} {_code_digest()}"
-    with _alone(partial):
+    with _alone(partial, folder):
         if _read(partial / KEY_FILE) != key:
             for path in partial.iterdir():
                 if path.name != LOCK_FILE:
@@ -58,24 +60,56 @@ def unfinished(folder: Path, key: str) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def check_room(folder: Path, needed: int) -> None:
+def check_place(folder: Path) -> None:
+    """Refuse a folder into which no fleet can go, before hours of work; nothing is made.
+
+    Raises:
+        TelemetryError: If it holds something else than a prepared fleet, which would be lost.
+        UserError: If it cannot be made where it is wanted.
+    """
+    try:
+        check_replaceable(folder)
+        above = next(path for path in folder.absolute().parents if path.exists())
+    except OSError as error:
+        raise _cannot_be_made(folder, error.strerror) from error
+    if not above.is_dir():
+        raise _cannot_be_made(folder, f"{above} is a file")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise _cannot_be_made(folder, f"{above} cannot be written")
+
+
+def check_room(folder: Path, needed: int, place: Path) -> None:
     """Refuse to fill the disk.
+
+    Args:
+        folder: Where the fleet goes, for the message.
+        needed: Bytes that are yet to be written.
+        place: Where they are written.
 
     Raises:
         UserError: With the bytes needed and free.
     """
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(place).free
     if needed > free:
         raise UserError(
-            f"{folder}: the fleet needs {needed:,} bytes more on this disk ({needed / 1e9:.1f} GB), {free:,} are free "
-            f"({free / 1e9:.1f} GB); free some space and run the same command again: what was read is kept"
+            f"{folder}: the fleet needs {readable_size(needed)} more on this disk ({needed:,} bytes), "
+            f"{readable_size(free)} are free; free some space and run the same command again: what was read is kept"
         )
 
 
+def _cannot_be_made(folder: Path, why: str | None) -> UserError:
+    return UserError(f"{folder}: cannot be made: {why}; name another folder")
+
+
 @contextmanager
-def _alone(partial: Path) -> Iterator[None]:
+def _alone(partial: Path, folder: Path) -> Iterator[None]:
     """One process at a time prepares a fleet: one whose parent was killed may still be at it."""
-    lock = _lock(partial)
+    try:
+        lock = _lock(partial)
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise _cannot_be_made(folder, error.strerror) from error
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """The few numbers for `dvc metrics`, and plain sentences on where federation helped and where it did not."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -89,7 +90,7 @@ def _against(reference: str, verdict: str | None, delta: float, low: float, high
 
 
 def _interval(low: float, high: float) -> str:
-    return "too few nodes for an interval" if pd.isna(low) else f"95 % interval {low:+.3f} to {high:+.3f}"
+    return "too few nodes for an interval" if math.isnan(low) else f"95 % interval {low:+.3f} to {high:+.3f}"
 
 
 def _paradigm_sentence(cells: pd.DataFrame, arm: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 import ftl.cli
 from ftl.data.fleet import read_fleet
+from tests.data.m100.exadata import write_month
 
 N_ROWS = 400
 
@@ -93,6 +94,7 @@ def test_run_takes_a_prepared_fleet_as_it_stands(telemetry, tmp_path, ftl_):
     [
         (("-S", "protocol=paper"), "was prepared under protocol 'rigorous', this run asks for 'paper'"),
         (("--with", "nodes=[1]"), "--source and --with belong to `ftl data prepare`"),
+        (("-S", "prepare.missing=zero"), "used as it stands; -S prepare... belongs to `ftl data prepare`"),
     ],
 )
 def test_a_prepared_fleet_cannot_be_prepared_otherwise_by_run(telemetry, tmp_path, ftl_, words, message):
@@ -100,3 +102,25 @@ def test_a_prepared_fleet_cannot_be_prepared_otherwise_by_run(telemetry, tmp_pat
     code, _, err = ftl_("run", tmp_path / "fleet", "--out", tmp_path / "out", *words)
     assert code == 2
     assert message in err
+
+
+def test_a_prepared_fleet_is_not_prepared_again(telemetry, tmp_path, ftl_):
+    ftl_("data", "prepare", telemetry, "--out", tmp_path / "fleet")
+    code, _, err = ftl_("data", "prepare", tmp_path / "fleet", "--out", tmp_path / "again")
+    assert code == 2
+    assert "is a prepared fleet already; use it with `ftl run` or `ftl data describe`" in err
+
+
+def test_a_place_that_cannot_be_written_is_named(telemetry, tmp_path, ftl_):
+    out = telemetry / "1.parquet" / "fleet"
+    code, _, err = ftl_("data", "prepare", telemetry, "--out", out)
+    assert code == 2
+    assert f"--out {out}: cannot be made: " in err
+
+
+def test_the_place_of_a_raw_releases_windows_is_said(tmp_path, ftl_):
+    write_month(tmp_path / "raw", "21-03", ["ambient"], nodes=[1, 2], days=1, step=300)
+    words = ("--with", f"cache={tmp_path / 'windows'}", "-S", "prepare.test_fraction=0.5")
+    code, _, err = ftl_("data", "prepare", tmp_path / "raw", "--out", tmp_path / "fleet", *words)
+    assert code == 0, err
+    assert f"its windows are kept in {tmp_path / 'windows'}" in err

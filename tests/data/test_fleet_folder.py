@@ -148,6 +148,7 @@ def test_unordered_time_is_sorted_and_the_first_of_equal_steps_kept(folder: Path
         "rows without a time dropped": 1,
         "rows out of time order sorted": 1,
         "duplicate time steps dropped": 1,
+        "dropped duplicates that differ from the row kept, the first of their time": 1,
     }
 
 
@@ -155,7 +156,11 @@ def test_the_first_of_equal_steps_is_the_first_of_the_file(folder: Path, node: W
     node(step=np.tile(np.arange(300)[::-1], 2), a=np.arange(600.0), b=np.zeros(600))
     table = FleetFolder(folder).read_node("n1")
     np.testing.assert_array_equal(table.values[:, 0], np.arange(300)[::-1])
-    assert table.treatments == {"rows out of time order sorted": 598, "duplicate time steps dropped": 300}
+    assert table.treatments == {
+        "rows out of time order sorted": 598,
+        "duplicate time steps dropped": 300,
+        "dropped duplicates that differ from the row kept, the first of their time": 300,
+    }
 
 
 def test_infinite_values_become_missing_and_are_counted(folder: Path, node: WriteNode) -> None:
@@ -387,7 +392,11 @@ def test_a_clock_set_back_gives_duplicates_that_are_counted(folder: Path, node: 
     node(step=None, timestamp=pd.Timestamp("2020-03-09", tz="UTC") + pd.to_timedelta(hours, unit="h"))
     table = FleetFolder(folder).read_node("n1")
     np.testing.assert_array_equal(np.diff(table.time), [3600] * 3)
-    assert table.treatments == {"rows out of time order sorted": 1, "duplicate time steps dropped": 2}
+    assert table.treatments == {
+        "rows out of time order sorted": 1,
+        "duplicate time steps dropped": 2,
+        "dropped duplicates that differ from the row kept, the first of their time": 2,
+    }
 
 
 @pytest.mark.parametrize("labels", [[3] * 6, [None] * 6, [3, None, np.nan, "", " ", "3"]], ids=["3", "none", "mixed"])
@@ -568,3 +577,29 @@ def test_a_damaged_first_table_is_an_error_once_it_is_read(folder: Path, node: W
     assert source.node_ids() == ["n1", "n2"]
     with pytest.raises(TelemetryError, match="damaged or cut short"):
         source.read_node("n1")
+
+
+def test_files_of_a_fetch_are_no_strangers(folder: Path, node: WriteNode) -> None:
+    node()
+    (folder / "SOURCE.json").write_text("{}")
+    (folder / "n2.parquet.0a1b2c3d.part").write_bytes(b"half of it")
+    assert FleetFolder(folder).notes == ("unfinished downloads, not read: n2.parquet.0a1b2c3d.part",)
+    (folder / "n1.parquet").unlink()
+    with pytest.raises(TelemetryError, match=r"'n2.parquet.0a1b2c3d.part' is not fetched to its end; run the same"):
+        FleetFolder(folder)
+
+
+def test_duplicates_that_differ_or_are_anomalous_are_counted(folder: Path, node: WriteNode) -> None:
+    node(
+        step=[0, 0, 1, 1, 2, 2],
+        a=[1.0, 1, None, None, 4, 5],
+        b=[1.0, 1, 2, 2, 3, 3],
+        label=[0, 0, 0, 1, 1, 1],
+    )
+    table = FleetFolder(folder).read_node("n1")
+    np.testing.assert_array_equal(table.label, [0, 0, 1])
+    assert table.treatments == {
+        "duplicate time steps dropped": 3,
+        "dropped duplicates that differ from the row kept, the first of their time": 2,
+        "dropped duplicates labelled anomalous": 2,
+    }

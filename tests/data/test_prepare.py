@@ -385,13 +385,32 @@ def test_nodes_without_enough_train_or_test_rows_are_left_out_with_a_reason(tmp_
     assert reasons["empty"] == "no rows"
     assert reasons["early"] == "no test rows"
     assert "train rows, 20 needed" in reasons["late"]
-    assert "75 incomplete rows removed" in reasons["holes"]
+    assert "75 incomplete rows removed (75 of them lack 'a')" in reasons["holes"]
 
 
 def test_a_fleet_without_a_usable_node_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TelemetryError, match=r"none of the 2 nodes can be used \(n1: only 9 rows"):
         prepare(tmp_path, [table("n1", 9), table("n2", 8)])
     assert not (tmp_path / "fleet").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "missing", "helps"),
+    [
+        (slice(80, 100), "drop_columns_then_rows", r"zero\), which removes no row; or a fleet without 'b'$"),
+        (slice(0, 75), "drop_columns_then_rows", r"a fleet without 'b'; or a prepare.max_missing below 0.937, with"),
+        (slice(0, 75), "drop_rows", r"a fleet without 'b'$"),
+    ],
+)
+def test_a_column_that_costs_every_node_its_rows_is_named_with_what_helps(
+    tmp_path: Path, rows: slice, missing: str, helps: str
+) -> None:
+    tables = [with_missing(with_missing(table(f"n{k}"), rows, 1), 3, 0) for k in range(7)]
+    with pytest.raises(TelemetryError, match=helps) as told:
+        prepare(tmp_path, tables, missing=missing, max_missing=0.96)
+    assert "of them lack 'b')" in str(told.value)
+    assert "; and 2 more); 'b' costs them most rows: what helps is prepare.missing: zero" in str(told.value)
+    assert prepare(tmp_path, tables, missing="zero").node_ids == tuple(f"n{k}" for k in range(7))
 
 
 def test_a_fleet_without_a_column_filled_often_enough_is_refused(tmp_path: Path) -> None:

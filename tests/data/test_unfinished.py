@@ -192,11 +192,11 @@ def test_a_disk_without_room_is_named_and_what_was_read_is_kept(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda folder: Usage(10**9, 0, 5000))
         with pytest.raises(
-            UserError, match=r"the fleet needs [\d,]+ bytes more on this disk .*, 5,000 are free"
+            UserError, match=r"/fleet: the fleet needs [\d.]+ kB more on this disk \([\d,]+ bytes\), 5.0 kB are free"
         ) as told:
             prepare(tmp_path / "fleet")
     assert "free some space and run the same command again" in str(told.value)
-    needed = int(str(told.value).split("needs ")[1].split(" ")[0].replace(",", ""))
+    needed = int(str(told.value).split(" bytes)")[0].rsplit("(", 1)[1].replace(",", ""))
     rows = {name: len(uninterrupted[f"{name}.npy"]) - 128 for name in ("x", "label", "time", "part", "lent")}
     assert needed >= sum(rows.values())
     prepare(tmp_path / "fleet", tmp_path / "log")
@@ -216,6 +216,25 @@ def test_a_folder_with_other_content_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(TelemetryError, match="exists and is no prepared fleet"):
         prepare(tmp_path / "fleet")
     assert [path.name for path in tmp_path.iterdir()] == ["fleet"]
+
+
+@pytest.mark.parametrize("place", ["a file/fleet", "a file/below/fleet"])
+def test_a_folder_that_cannot_be_made_is_named_before_anything_is_read(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(UserError, match=f"{place}: cannot be made: .*a file is a file; name another folder"):
+        prepare(tmp_path / place, tmp_path / "log")
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+
+
+def test_a_folder_that_must_not_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # as on a disk mounted read-only
+    with pytest.raises(UserError, match=rf"fleet: cannot be made: {tmp_path} cannot be written"):
+        prepare(tmp_path / "fleet")
+
+
+def test_a_folder_that_cannot_be_made_after_all_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="x: cannot be made: File name too long"):
+        prepare(tmp_path / ("x" * 250))
 
 
 @pytest.fixture

@@ -84,14 +84,19 @@ def _parts(
         ends = [read(end.strip()) for end in word.split(RANGE)]
         if len(ends) > 2 or None in ends:
             raise ConfigError(f"{option}: {word!r} is not understood: {form}; known: {spans(known)}")
+        if _in_order(ends[0]) > _in_order(ends[-1]):
+            raise ConfigError(f"{option}: {word!r} runs backwards; write {ends[-1]}{RANGE}{ends[0]}")
         for end in ends:
             if end not in known:
                 raise ConfigError(f"{option}: {word!r}: {end} was not published; known: {spans(known)}")
         first, last = (known.index(str(end)) for end in (ends[0], ends[-1]))
-        if first > last:
-            raise ConfigError(f"{option}: {word!r} runs backwards; write {ends[-1]}{RANGE}{ends[0]}")
         chosen.update(known[first : last + 1])
     return tuple(part for part in known if part in chosen)
+
+
+def _in_order(part: str | None) -> list[int]:
+    """Sorts months and racks."""
+    return [int(number) for number in str(part).split("-")]
 
 
 def spans(parts: Sequence[str]) -> str:

@@ -20,8 +20,9 @@ from pathlib import Path
 from ftl.data.fetch.provenance import is_verified, lock, read_source, record_source
 from ftl.data.fetch.transfer import Transfer
 from ftl.data.fetch.transport import FetchError, Server
-from ftl.data.fetch.watcher import Watcher, gigabytes
+from ftl.data.fetch.watcher import Watcher
 from ftl.data.fetch.zenodo import RemoteFile
+from ftl.data.sizes import readable_size as gigabytes
 
 COMPLETE, UNCHECKED, PARTIAL, ABSENT = "complete", "to be checked", "begun", "absent"
 

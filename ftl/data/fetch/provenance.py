@@ -13,13 +13,13 @@ from typing import Any
 
 from ftl.data.fetch.transport import FetchError
 from ftl.data.fetch.zenodo import RemoteFile
+from ftl.data.leftovers import SOURCE_FILE
 
 try:
     import fcntl
 except ImportError:  # not a POSIX system: nothing is locked
     fcntl = None  # type: ignore[assignment]  # a module or nothing: lock() asks which
 
-SOURCE_FILE = "SOURCE.json"
 _CITE = (
     "A. Borghesi, C. Di Santi, M. Molan, et al.: M100 ExaData: a data collection campaign on the CINECA's Marconi100 "
     "Tier-0 supercomputer. Scientific Data 10, 288 (2023), https://doi.org/10.1038/s41597-023-02174-3"

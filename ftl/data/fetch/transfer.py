@@ -11,8 +11,9 @@ import re
 import requests
 
 from ftl.data.fetch.transport import FetchError, Server, TryAgain, in_plain_words
-from ftl.data.fetch.watcher import Watcher, gigabytes
+from ftl.data.fetch.watcher import Watcher
 from ftl.data.fetch.zenodo import RemoteFile
+from ftl.data.sizes import readable_size as gigabytes
 from ftl.errors import is_disk_full
 
 CHUNK = 1 << 16  # bytes; what a cut connection loses at most

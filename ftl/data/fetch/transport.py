@@ -97,12 +97,13 @@ class Server:
             raise TryAgain(f"the server answered {response.status_code} {response.reason}", asked_wait(response))
         return response
 
-    def insist(self, what: str, attempt: Callable[[], T], attempts: int | None = None) -> T:
+    def insist(self, what: str, attempt: Callable[[], T], attempts: int | None = None, keeps: bool = True) -> T:
         """Repeat an attempt, for as long as it raises TryAgain.
 
         Args:
             what: Begins every message.
             attempts: How often; default as in `patience`.
+            keeps: Whether what arrives is kept, which a user who gives up should know.
 
         Raises:
             FetchError: If it failed too often without progress, or the server asks for too long a wait.
@@ -113,19 +114,20 @@ class Server:
                 return attempt()
             except TryAgain as failed:
                 failures = 1 if failed.progressed else failures + 1
-                self._pause(what, failures, attempts or self.patience.attempts, failed)
+                self._pause(what, failures, attempts or self.patience.attempts, failed, keeps)
 
-    def _pause(self, what: str, failures: int, attempts: int, failed: TryAgain) -> None:
+    def _pause(self, what: str, failures: int, attempts: int, failed: TryAgain, keeps: bool) -> None:
         patience = self.patience
         if failures >= attempts:
+            kept = ". What has arrived is kept, the same command goes on from there" if keeps else ""
             raise FetchError(
-                f"{what}: {self.base}: given up after {failures} attempts: {failed}. What has arrived is kept, the "
-                f"same command goes on from there; {MIRROR_HINT}"
+                f"{what}: {self.base}: given up after {failures} attempts: {failed}{kept}; {MIRROR_HINT}"
             ) from failed
         if failed.wait > patience.longest_request:
+            kept = "what has arrived is kept: " if keeps else ""
             raise FetchError(
-                f"{what}: {failed}, and asks to wait {failed.wait / 60:.0f} minutes; what has arrived is kept: "
-                "run the same command again then"
+                f"{what}: {failed}, and asks to wait {failed.wait / 60:.0f} minutes; {kept}run the same command again "
+                "then"
             ) from failed
         wait = patience.wait(failures, failed.wait)
         self.tell(f"{what}: {failed}; attempt {failures + 1} of {attempts} in {wait:.0f} s")

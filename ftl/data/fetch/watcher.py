@@ -26,11 +26,3 @@ class Silent:
     def advance(self, done: int) -> None: ...
     def end(self) -> None: ...
     def say(self, text: str) -> None: ...
-
-
-def gigabytes(n_bytes: int) -> str:
-    """A size for a reader; 1 GB is 10^9 bytes, as Zenodo counts."""
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if n_bytes >= size:
-            return f"{n_bytes / size:.1f} {unit}"
-    return f"{n_bytes} bytes"

@@ -58,7 +58,8 @@ def resolve(server: Server, choices: Sequence[Choice], latest: bool = False) -> 
 def read_record(server: Server, record: int, latest: bool = False) -> dict[str, RemoteFile]:
     """The files of one record, by key."""
     url = f"{server.base}/api/records/{record}{'/versions/latest' if latest else ''}"
-    answer = server.insist(f"record {record}", lambda: _json(server, url), server.patience.attempts_at_record)
+    attempts = server.patience.attempts_at_record
+    answer = server.insist(f"record {record}", lambda: _json(server, url), attempts, keeps=False)
     try:
         return _files(answer, server.base, record)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

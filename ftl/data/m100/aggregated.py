@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ftl.data.column_readers import Advice, could_be_label_or_index, some
+from ftl.data.leftovers import sort_leftovers
 from ftl.data.long_table import LongTable
 from ftl.data.m100.node_files import NODES_PER_RACK, Found, NodeFile, Wanted, find_node_files
 from ftl.data.m100.units import IPMI_METRICS, unit_of
@@ -226,10 +227,12 @@ def _check_owner(table: TableReader, node: int, where: str) -> None:
 
 def _notes(found: Found, long: LongTable | None) -> tuple[str, ...]:
     tables = [] if long else [path.name for path in found.tables]
+    foreign, parts = sort_leftovers(found.others)
     hollow = [file.name for file in found.nodes.values() if file.size == 0]
     lost = long.rows_without_node if long else 0
     notes = {
-        f"files that are no node's: {some([*found.others, *tables])}": found.others or tables,
+        f"files that are no node's: {some([*foreign, *tables])}": foreign or tables,
+        f"unfinished downloads, not read: {some(parts)}": parts,
         f"node files without a byte: {some(hollow)}": hollow,
         f"rows that name no node dropped: {lost}": lost,
     }

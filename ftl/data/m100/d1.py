@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ftl.data.column_readers import Advice, natural, some
 from ftl.data.fleet_description import DESCRIPTION_FILE
+from ftl.data.leftovers import is_unfinished_download, sort_leftovers
 from ftl.data.m100.node_files import NodeFile
 from ftl.data.node_reading import Roles, choose_features, node_without_rows, read_node_table
 from ftl.data.node_table import ANOMALOUS, NORMAL, UNKNOWN, NodeTable
@@ -61,9 +62,11 @@ class M100D1Source:
         self.name = name or self.path.resolve().name
         self._label, self._ignore = label_column, frozenset(ignore)
         self._files, others = _files_in(self.path)
+        foreign, parts = sort_leftovers(others)
         hollow = [file.name for file in self._files.values() if file.size == 0]
         notes = {
-            f"files without 'gzip' in their names: {some(others)}": others,
+            f"files without 'gzip' in their names: {some(foreign)}": foreign,
+            f"unfinished downloads, not read: {some(parts)}": parts,
             f"node files without a byte: {some(hollow)}": hollow,
         }
         self.notes = tuple(note for note, holds in notes.items() if holds)
@@ -112,7 +115,11 @@ def _files_in(path: Path) -> tuple[dict[str, NodeFile], list[str]]:
         raise TelemetryError(f"{path}: no such folder; give the folder that holds one gzip file per node")
     entries = [path] if path.is_file() else sorted(path.iterdir())
     entries = [entry for entry in entries if not entry.name.startswith(".")]
-    tables = [entry for entry in entries if entry.is_file() and "gzip" in entry.name]
+    tables = [
+        entry
+        for entry in entries
+        if entry.is_file() and "gzip" in entry.name and not is_unfinished_download(entry.name)
+    ]
     if not tables:
         found = f"only {some([entry.name for entry in entries])}" if entries else "nothing"
         raise TelemetryError(f"{path}: no file with 'gzip' in its name, {found} in it; one per node is needed")

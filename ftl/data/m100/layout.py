@@ -13,17 +13,21 @@ import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from ftl.data.leftovers import is_unfinished_download
 from ftl.errors import ConfigError, TelemetryError
 
 MONTH = re.compile(r"\d\d-(0[1-9]|1[0-2])")
 PART = re.compile(r"year_month=([^/]+)/plugin=([^/]+)/metric=([^/]+)/([^/]+\.parquet)$")
 COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
+RANGE = ".."
 DICTIONARIES = ("node", "description")  # columns of few distinct texts
 COPY_AGAIN = "the file is damaged or cut short: download or copy it again"
 
@@ -62,7 +66,7 @@ def find_layout(path: Path, months: Sequence[str] | None = None) -> Layout:
 
     Args:
         path: A folder with ``year_month=*`` folders, with monthly tars ``YY-MM.tar``, or with both; or one of them.
-        months: Such as 21-03; None takes all.
+        months: Such as 21-03, or 20-03..20-06 for all of these; None takes all.
 
     Raises:
         ConfigError: If a month is written wrongly.
@@ -72,13 +76,15 @@ def find_layout(path: Path, months: Sequence[str] | None = None) -> Layout:
         raise TelemetryError(
             f"{path}: no such folder; give the folder that holds year_month=* folders or YY-MM.tar files"
         )
-    wanted = None if months is None else [_month(month) for month in months]
-    folders, tars, compressed = _entries(path)
+    wanted = None if months is None else _wanted(months)
+    folders, tars, compressed, parts = _entries(path)
     found: dict[str, dict[str, Metrics]] = {}
     notes = []
     if compressed:
         names = ", ".join(file.name for file in compressed)
         notes.append(f"compressed tars cannot be read in place and were left out; unpack them to .tar: {names}")
+    if parts:
+        notes.append(f"unfinished downloads, not read: {', '.join(file.name for file in parts)}")
     for tar in tars:
         named = MONTH.fullmatch(tar.stem) is not None
         if wanted is not None and named and tar.stem not in wanted:
@@ -95,7 +101,8 @@ def find_layout(path: Path, months: Sequence[str] | None = None) -> Layout:
             notes.append(f"month {month} is there unpacked and as a tar; unpacked files go before members of the tar")
         for plugin, metrics in plugins.items():
             found.setdefault(month, {}).setdefault(plugin, {}).update(metrics)
-    return Layout(_chosen(found, wanted, path, tars), tuple(notes))
+    chosen = _chosen(found, wanted, path, tars)
+    return Layout(chosen, (*notes, *(_holes(list(chosen)) if wanted is None else ())))
 
 
 @contextmanager
@@ -147,6 +154,36 @@ class _Section(io.RawIOBase):
         return content
 
 
+def _wanted(months: Sequence[str]) -> list[str]:
+    """Months and ranges of months as single months."""
+    wanted = []
+    for words in [months] if isinstance(months, str) else months:
+        for word in str(words).split(","):
+            ends = [_month(end.strip()) for end in word.split(RANGE)]
+            if len(ends) > 2:
+                raise ConfigError(f"months: a range is written 20-03{RANGE}20-06; got {word!r}")
+            if ends[0] > ends[-1]:
+                raise ConfigError(f"months: {word!r} runs backwards; write {ends[-1]}{RANGE}{ends[0]}")
+            wanted += _months_from(ends[0], ends[-1])
+    return wanted
+
+
+def _months_from(first: str, last: str) -> list[str]:
+    steps = np.arange(np.datetime64(f"20{first}", "M"), np.datetime64(f"20{last}", "M") + 1)
+    return [str(month)[2:] for month in steps]
+
+
+def _holes(months: Sequence[str]) -> list[str]:
+    """A note for every stretch of months that is missing between two that are there."""
+    notes = []
+    for before, after in pairwise(months):
+        missing = _months_from(before, after)[1:-1]
+        if missing:
+            named = missing[0] if len(missing) == 1 else f"{missing[0]} to {missing[-1]}"
+            notes.append(f"no telemetry of {named} between {before} and {after}")
+    return notes
+
+
 def _month(month: str) -> str:
     short = re.sub(r"^(year_month=)?(20(?=\d\d-))?", "", str(month))
     if not MONTH.fullmatch(short):
@@ -154,19 +191,20 @@ def _month(month: str) -> str:
     return short
 
 
-def _entries(path: Path) -> tuple[list[Path], list[Path], list[Path]]:
-    """Month folders, tars and compressed tars, in the folder itself and one level below."""
+def _entries(path: Path) -> tuple[list[Path], list[Path], list[Path], list[Path]]:
+    """Month folders, tars, compressed tars and half-fetched tars, in the folder itself and one level below."""
     if path.is_file():
-        return [], [path], []
+        return [], [path], [], []
     if path.name.startswith("year_month="):
-        return [path], [], []
+        return [path], [], [], []
     near = sorted(entry for pattern in ("*", "*/*") for entry in path.glob(pattern))
     folders = [entry for entry in near if entry.name.startswith("year_month=") and entry.is_dir()]
     files = [
         entry for entry in near if not entry.name.startswith(".") and not entry.parent.name.startswith("year_month=")
     ]
     tars = [entry for entry in files if entry.suffix == ".tar" and entry.is_file()]
-    return folders, tars, [entry for entry in files if entry.name.endswith(COMPRESSED_TARS)]
+    compressed = [entry for entry in files if entry.name.endswith(COMPRESSED_TARS)]
+    return folders, tars, compressed, [entry for entry in files if is_unfinished_download(entry.name)]
 
 
 def _folder_parts(folder: Path) -> Iterator[tuple[str, Part]]:

@@ -46,7 +46,7 @@ class M100RawSource:
 
     Args:
         path: Folder with ``year_month=*`` folders, with tars ``YY-MM.tar``, or with both.
-        months: Such as ``21-03``; None takes all that are there.
+        months: Such as ``21-03`` or ``20-03..20-06``; None takes all that are there.
         plugins: ``ipmi``, ``ganglia`` or both.
         metrics: Names or patterns such as ``p?_core*_temp``; None takes all of these plugins.
         nodes: Node ids; None takes the compute nodes, 0 to 979.
@@ -57,6 +57,9 @@ class M100RawSource:
         cache: Folder for the windowed metrics; ``work/m100_raw`` in the working folder where it is not given. Never
             the telemetry's own folder unless that is named here.
         name: The fleet's name; the folder's where it is not given.
+
+    Attributes:
+        cache: The folder in it that holds what is made of this telemetry under these settings.
 
     Raises:
         ConfigError: If a setting is wrong.
@@ -94,7 +97,7 @@ class M100RawSource:
         self._layout = find_layout(self.path, months)
         self.months = tuple(self._layout.months)
         self.metrics, self._refused = choose_metrics(self._layout, self.plugins, metrics, self.path)
-        self._cache = (Path(cache) if cache is not None else DEFAULT_CACHE).resolve() / self._key()
+        self.cache = (Path(cache) if cache is not None else DEFAULT_CACHE).resolve() / self._key()
         self._summary: Summary | None = None
 
     def materialise(self, progress: Progress | None = None) -> None:
@@ -110,7 +113,7 @@ class M100RawSource:
             TelemetryError: If a file cannot be used or the disk is full.
         """
         jobs = self._jobs()
-        made = summarise(jobs, run_jobs(jobs, self._cache, progress), self._nodes, self._asked)
+        made = summarise(jobs, run_jobs(jobs, self.cache, progress), self._nodes, self._asked)
         self._summary = replace(made, notes=(*self._layout.notes, *self._choice_notes(), *made.notes))
 
     def node_ids(self) -> list[str]:
@@ -199,10 +202,10 @@ class M100RawSource:
             for plugin, metrics in self.metrics.items():
                 for metric in metrics:
                     if parts := plugins.get(plugin, {}).get(metric):
-                        stem = self._cache / f"{month}.{plugin}.{metric}"
+                        stem = self.cache / f"{month}.{plugin}.{metric}"
                         jobs.append(Job(month, plugin, metric, parts, grid, self.statistics, None, stem))
             if parts := self._reports(month):
-                stem = self._cache / f"{month}.{LABEL_PLUGIN}.{re.sub('[^a-zA-Z0-9]+', '-', self.label)}"
+                stem = self.cache / f"{month}.{LABEL_PLUGIN}.{re.sub('[^a-zA-Z0-9]+', '-', self.label)}"
                 jobs.append(Job(month, LABEL_PLUGIN, LABEL_METRIC, parts, grid, (), self.label, stem))
         return jobs
 

@@ -149,7 +149,10 @@ def _replacing(path: Path) -> Iterator[Path]:
 def _cannot_write(path: Path, error: OSError) -> TelemetryError:
     if is_disk_full(error):
         return TelemetryError(f"{path}: {disk_full_message(error)}; finished metrics are kept")
-    return TelemetryError(f"{path}: cannot be written ({error}); name another folder under 'cache'")
+    return TelemetryError(
+        f"{path}: windows cannot be kept there ({error.strerror or error}); name another folder by the source's "
+        "setting 'cache' (--with cache=FOLDER)"
+    )
 
 
 def _with(stem: Path, suffix: str) -> Path:

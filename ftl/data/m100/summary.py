@@ -11,8 +11,12 @@ from pathlib import Path
 
 from ftl.data.m100.materialise import Job
 from ftl.data.m100.metric import NO_NUMBER
+from ftl.data.m100.rows import OUTSIDE
 from ftl.data.m100.store import Card
 from ftl.errors import TelemetryError
+
+SUSPICIOUS_SHARE = 0.01  # of a metric's samples outside their month
+MOST_NOTES = 8
 
 
 @dataclass(frozen=True)
@@ -52,15 +56,11 @@ def summarise(jobs: Sequence[Job], cards: Sequence[Card], nodes: Sequence[int], 
     """
     entries = list(zip(jobs, cards, strict=True))
     samples = [(job, card) for job, card in entries if job.label is None]
-    _check_label([(job, card) for job, card in entries if job.label is not None])
     metrics = tuple(dict.fromkeys(job.metric for job, _ in samples))
     with_samples = {job.metric for job, card in samples if card.n_samples}
     if not with_samples:
-        months = ", ".join(dict.fromkeys(job.month for job in jobs))
-        raise TelemetryError(
-            f"none of the chosen nodes has a usable sample of the {len(metrics)} chosen metrics in {months}; "
-            f"nodes that do have rows: {some(_other_nodes(samples)) or 'none'}"
-        )
+        raise _no_sample(jobs, metrics, nodes if asked else (), _other_nodes(samples))
+    _check_label([(job, card) for job, card in entries if job.label is not None])
     kept = tuple(metric for metric in metrics if metric in with_samples)
     used = [(job, card) for job, card in entries if job.label is not None or job.metric in with_samples]
     rows = {row for _, card in samples for row in card.n_samples}
@@ -74,6 +74,7 @@ def summarise(jobs: Sequence[Job], cards: Sequence[Card], nodes: Sequence[int], 
             *_nodes_left_out(samples, nodes, asked, len(rows)),
             *_nodes_missing_in_a_plugin(samples, nodes, rows),
             *_rows_lost(used),
+            *_parts_maybe_damaged(samples),
         ),
         fingerprint=_fingerprint(used, nodes),
     )
@@ -83,6 +84,30 @@ def some(names: Iterable[object], limit: int = 8) -> str:
     """The first names, and how many more there are."""
     listed = [str(name) for name in names]
     return ", ".join(listed[:limit]) + (f" and {len(listed) - limit} more" if len(listed) > limit else "")
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Ascending numbers, those that follow one another as a range: 0-7, 12."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1][1:] = [number]
+        else:
+            spans.append([number])
+    return some("-".join(map(str, span)) for span in spans)
+
+
+def _no_sample(jobs: Sequence[Job], metrics: Sequence[str], asked: Sequence[int], others: list[int]) -> TelemetryError:
+    months = ", ".join(dict.fromkeys(job.month for job in jobs))
+    if asked and others:
+        return TelemetryError(
+            f"nodes: {ranges(asked)} {'has' if len(asked) == 1 else 'have'} no samples of the {len(metrics)} chosen "
+            f"metrics in {months}; there are {ranges(others)}"
+        )
+    return TelemetryError(
+        f"none of the chosen nodes has a usable sample of the {len(metrics)} chosen metrics in {months}; "
+        f"nodes that do have rows: {ranges(others) or 'none'}"
+    )
 
 
 def _place(entries: Sequence[tuple[Job, Card]], kept: Sequence[str]) -> dict[str, tuple[Placed, ...]]:
@@ -162,6 +187,22 @@ def _rows_lost(entries: Sequence[tuple[Job, Card]]) -> list[str]:
         f"{what}: {sum(count for _, count in files)} in {len(files)} metrics, first {files[0][0]}"
         for what, files in lost.items()
     ]
+
+
+def _parts_maybe_damaged(entries: Sequence[tuple[Job, Card]]) -> list[str]:
+    """Metrics of which more samples lie outside their month than a clock that went wrong explains."""
+    notes = []
+    for job, card in entries:
+        outside = sum(card.treatments.get(OUTSIDE, {}).values())
+        share = outside / max(outside + sum(card.n_samples.values()), 1)
+        if share > SUSPICIOUS_SHARE:
+            notes.append(
+                f"{job}: {outside:,} samples ({share:.1%}) lie outside {job.month} and were left out; "
+                f"{some(job.parts, 2)} may be damaged: compare its checksum, or fetch it again"
+            )
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [f"{len(notes) - MOST_NOTES} more metrics have more than {SUSPICIOUS_SHARE:.0%} outside"]
+    return notes
 
 
 def _other_nodes(entries: Sequence[tuple[Job, Card]]) -> list[int]:

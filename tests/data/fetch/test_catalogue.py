@@ -47,6 +47,10 @@ def test_an_unknown_rack_is_refused_and_the_known_ones_are_named(word):
 def test_a_range_that_runs_backwards_is_refused_with_its_mending():
     with pytest.raises(ConfigError, match="write 21-03..21-05"):
         months(["21-05..21-03"])
+    with pytest.raises(ConfigError, match="'20-03..20-01' runs backwards"):  # though 20-01 was not published
+        months(["20-03..20-01"])
+    with pytest.raises(ConfigError, match="write 9..10"):
+        racks(["10..9"])
 
 
 def test_a_month_is_found_in_its_record():

@@ -79,8 +79,11 @@ def test_a_busy_server_is_asked_again_after_the_wait_that_it_names(zenodo, serve
 def test_without_network_the_error_says_how_to_name_a_mirror(recorder):
     patience = Patience(attempts_at_record=3, sleep=recorder.waits.append)
     offline = Server("http://127.0.0.1:9", patience, recorder.say)  # port 9: nobody listens
-    with pytest.raises(FetchError, match=r"given up after 3 attempts: Failed to .*refused.*--zenodo URL or FTL_ZENODO"):
+    with pytest.raises(
+        FetchError, match=r"given up after 3 attempts: Failed to .*refused.*--zenodo URL or FTL_ZENODO"
+    ) as told:
         read_record(offline, RECORD)
+    assert "kept" not in str(told.value)  # nothing has arrived
     assert recorder.waits == [1.0, 2.0]
 
 

@@ -162,7 +162,11 @@ def test_duplicate_and_unordered_windows_are_counted(tmp_path: Path) -> None:
     table = M100AggregatedSource(tmp_path).read_node("2")
     np.testing.assert_array_equal(np.diff(table.time), [900] * 5)
     np.testing.assert_array_equal(table.label, [0, 1, 0, 0, 0, 0])
-    assert table.treatments == {"rows out of time order sorted": 2, "duplicate time steps dropped": 2}
+    assert table.treatments == {
+        "rows out of time order sorted": 2,
+        "duplicate time steps dropped": 2,
+        "dropped duplicates labelled anomalous": 1,
+    }
 
 
 @pytest.mark.parametrize("labels", [[3] * 6, [np.nan] * 6, [3, np.nan] * 3])
@@ -227,11 +231,13 @@ def test_units_follow_from_the_metrics(tmp_path: Path) -> None:
 
 def test_files_that_are_no_nodes_are_named(tmp_path: Path) -> None:
     files(tmp_path)
-    write_files(tmp_path, {"README.md": b"", "summary.parquet": b"", "7.parquet.part": b"", ".hidden.parquet": b""})
+    write_files(tmp_path, {"README.md": b"", "summary.parquet": b"", ".hidden.parquet": b""})
+    write_files(tmp_path, {"SOURCE.json": b"{}", "7.tar.0a1b2c3d.part": b""})
     write_tar(tmp_path / "9.tar", {"readme.txt": b"nothing"})
     (tmp_path / "fleet.yaml").write_text("source: m100_aggregated")
     assert M100AggregatedSource(tmp_path).notes == (
-        "files that are no node's: '7.parquet.part', '9.tar (without node files)', 'README.md', 'summary.parquet'",
+        "files that are no node's: '9.tar (without node files)', 'README.md', 'summary.parquet'",
+        "unfinished downloads, not read: '7.tar.0a1b2c3d.part'",
     )
 
 

@@ -74,11 +74,12 @@ def test_two_files_of_one_node_are_refused(tmp_path: Path) -> None:
 
 def test_empty_files_give_nodes_without_rows(tmp_path: Path) -> None:
     write_files(tmp_path, {"1.gzip": gzip_bytes(frame()), "2.gzip": gzip_bytes(frame(0)), "3.gzip": b""})
-    write_files(tmp_path, {"README.md": b"", "4.parquet": b""})
+    write_files(tmp_path, {"README.md": b"", "4.parquet": b"", "SOURCE.json": b"", "5.gzip.part": b""})
     source = M100D1Source(tmp_path)
     assert [len(source.read_node(node_id).time) for node_id in source.node_ids()] == [6, 0, 0]
     assert source.notes == (
         "files without 'gzip' in their names: '4.parquet', 'README.md'",
+        "unfinished downloads, not read: '5.gzip.part'",
         "node files without a byte: '3.gzip'",
     )
 

@@ -261,6 +261,8 @@ def test_windows_of_another_length(tree: Path, raw: OpenRaw) -> None:
         ({"plugins": ["nagios"]}, "plugins: nagios: must be out of ipmi, ganglia"),
         ({"metrics": ["p7_*"]}, "'p7_*' matches no metric"),
         ({"months": ["2021/3"]}, "months: must be written like 21-03"),
+        ({"months": ["21-05..21-03"]}, "months: '21-05..21-03' runs backwards; write 21-03..21-05"),
+        ({"months": "21-03..21-04..21-05"}, "a range is written 20-03..20-06"),
         ({"nodes": ["node-1"]}, "nodes: must be node numbers"),
         ({"window_minutes": 7}, "divide a day"),
     ],
@@ -274,7 +276,7 @@ def test_a_wrong_setting_is_refused(tree: Path, raw: OpenRaw, settings: dict, sa
 
 def test_nodes_without_telemetry_are_refused(tree: Path, raw: OpenRaw) -> None:
     one_metric(tree, np.ones(3))
-    with pytest.raises(TelemetryError, match="none of the chosen nodes has a usable sample .* have rows: 5"):
+    with pytest.raises(TelemetryError, match="nodes: 6 has no samples of the 1 chosen metrics in 21-03; there are 5"):
         raw(nodes=["6"]).node_ids()
     with pytest.raises(TelemetryError, match="no node '6' with telemetry"):
         raw().read_node("6")
@@ -334,3 +336,34 @@ def test_labels_come_by_node_and_window(tree: Path, raw: OpenRaw) -> None:
     write_states(tree, "21-03", [START + 10, START + 910, START + 2710], [5, 5, 5], [0, 2, 3])
     np.testing.assert_array_equal(raw().read_node("5").label, [0, 1, -1, -1, -1])
     np.testing.assert_array_equal(raw(unknown_is_anomalous=True).read_node("5").label, [0, 1, -1, 1, -1])
+
+
+def test_nodes_that_are_not_there_are_named_beside_those_that_are_whatever_nagios_reports(
+    tree: Path, raw: OpenRaw
+) -> None:
+    write_month(tree, "21-03", ["ambient"], nodes=[0, 1, 2, 9], days=0.1, step=60)
+    with pytest.raises(TelemetryError, match="nodes: 98-99 have no samples .* in 21-03; there are 0-2, 9"):
+        raw(nodes=[98, 99]).node_ids()
+
+
+@pytest.mark.parametrize(("n_outside", "suspicious"), [(1, False), (2, True)])
+def test_a_file_whose_samples_lie_outside_its_month_is_said_to_be_damaged_perhaps(
+    tree: Path, raw: OpenRaw, n_outside: int, suspicious: bool
+) -> None:
+    time = START + 20 * np.arange(100)
+    time[:n_outside] += 40 * DAY
+    write_metric(tree, "21-03", "ambient", time, np.full(100, 5), np.arange(100))
+    one_metric(tree, np.ones(9))
+    said = [note for note in raw().notes if "damaged" in note]
+    assert len(said) == suspicious
+    for note in said:
+        assert note.startswith("21-03 ipmi ambient: 2 samples (2.0%) lie outside 21-03 and were left out; ")
+        assert "metric=ambient/a_0.parquet may be damaged" in note
+
+
+def test_the_place_of_the_windows_is_told(tree: Path, raw: OpenRaw, tmp_path: Path) -> None:
+    one_metric(tree, np.ones(3))
+    source = raw(cache=tmp_path / "windows")
+    source.node_ids()
+    assert source.cache.parent == tmp_path / "windows"
+    assert list(source.cache.glob("*.npy"))

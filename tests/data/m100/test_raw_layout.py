@@ -179,3 +179,28 @@ def test_a_month_without_the_wanted_plugin_is_refused(tree: Path, raw: OpenRaw) 
     write_states(tree, "21-03", [START], [1], [0])
     with pytest.raises(TelemetryError, match="no metric of ipmi or ganglia in 21-03; plugins that are there: nagios"):
         raw()
+
+
+def test_months_may_be_a_range(month: Path, raw: OpenRaw) -> None:
+    for other in ("20-12", "21-01", "21-02"):
+        write_metric(month, other, "ambient", [month_start(other)], [1], np.ones(1))
+    assert raw(months=["20-12..21-02"]).months == ("20-12", "21-01", "21-02")
+    assert raw(months="2021-02..21-03,20-12").months == ("20-12", "21-02", "21-03")
+    with pytest.raises(TelemetryError, match="month 21-04, 21-05 is not there"):
+        raw(months=["21-02..21-05"])
+
+
+def test_months_missing_between_others_are_noted_unless_they_were_left_out(month: Path, raw: OpenRaw) -> None:
+    for other in ("21-05", "21-11"):
+        write_metric(month, other, "ambient", [month_start(other)], [1], np.ones(1))
+    assert find_layout(month).notes == (
+        "no telemetry of 21-04 between 21-03 and 21-05",
+        "no telemetry of 21-06 to 21-10 between 21-05 and 21-11",
+    )
+    assert find_layout(month, ["21-03", "21-05"]).notes == ()
+
+
+def test_an_unfinished_download_is_noted(month: Path) -> None:
+    (month / "21-04.tar.0a1b2c3d.part").write_bytes(b"half of it")
+    (month / "SOURCE.json").write_text("{}")
+    assert find_layout(month).notes == ("unfinished downloads, not read: 21-04.tar.0a1b2c3d.part",)
