@@ -35,7 +35,8 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as ended:
         if isinstance(ended, SystemExit) and ended.code != 130:  # 130: what Typer makes of an interrupt
             raise
-        print("ftl: interrupted; the same command goes on from here", file=sys.stderr)
+        read_only = sys.argv[1:3] in (["data", "check"], ["data", "describe"])
+        print("ftl: interrupted" + ("" if read_only else "; the same command goes on from here"), file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if is_disk_full(error):

@@ -1,18 +1,23 @@
 """``ftl data check`` and ``ftl data describe``: what a fleet holds, before anything is computed from it."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ftl.cli.options import SourceName, SourceSettings, open_telemetry
-from ftl.errors import UserError
+from ftl.errors import UserError, is_disk_full
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ftl.data.inspection import Description
     from ftl.data.node_table import TelemetrySource
+
+_ANY_WIDTH = 100_000
 
 FleetPath = Annotated[
     Path | None,
@@ -42,11 +47,9 @@ def check(
 
     Example: ftl data check telemetry/cluster-a --strict
     """
-    from rich.console import Console
-
     description = _inspect(fleet, dataset, params, source, with_)
-    console = Console(highlight=False)
-    _print_findings(description, console)
+    with _printing() as console:
+        _print_findings(description, console)
     raise typer.Exit(_exit_code(description, strict))
 
 
@@ -72,22 +75,22 @@ def describe(
 
     Example: ftl data describe telemetry/cluster-a --out results/cluster-a-described
     """
-    from rich.console import Console
-
     from ftl.reporting.fleet_page import write_description
 
     _refuse_to_write_into(fleet, out)
+    _refuse_unwritable(out or Path())
     description = _inspect(fleet, dataset, params, source, with_)
     folder = out or Path(f"description-{_slug(description.inspection.name)}")
     _refuse_to_write_into(fleet, folder)
     try:
         written = write_description(description, folder)
-    except (NotADirectoryError, FileExistsError, PermissionError) as error:
-        raise UserError(f"--out {folder}: cannot be written ({error.strerror}); give another folder") from error
-    console = Console(highlight=False)
-    _print_summary(description, console)
-    _print_findings(description, console)
-    console.print(f"Read {written}; full tables beside it", markup=False, soft_wrap=True)
+    except OSError as error:
+        advice = "free some space and run the same command again" if is_disk_full(error) else "give another folder"
+        raise UserError(f"--out {folder}: cannot be written ({error.strerror or error}); {advice}") from error
+    with _printing() as console:
+        _print_summary(description, console)
+        _print_findings(description, console)
+        console.print(f"Read {written}; full tables beside it", markup=False, soft_wrap=True)
     raise typer.Exit(_exit_code(description, strict=False))
 
 
@@ -98,14 +101,15 @@ def _inspect(
     from ftl.data.inspection import Description, PartTally, PreparedSource, inspect_fleet
 
     source = _open(fleet, dataset, params, source_name, settings)
+    sizes = _cohort_sizes(None if dataset is None else params)
     tally = PartTally(source) if isinstance(source, PreparedSource) else None
     from ftl.experiment.progress import node_progress
 
     with node_progress() as progress:
-        inspection = inspect_fleet(source, progress, tally)
+        inspection = inspect_fleet(source, progress, tally, is_prepared=tally is not None)
     if isinstance(source, PreparedSource) and tally is not None:
-        return Description(inspection, source.fleet.report, tally.parts())
-    return Description(inspection)
+        return Description(inspection, source.fleet.report, tally.parts(), sizes)
+    return Description(inspection, n_participants=sizes)
 
 
 def _open(
@@ -126,6 +130,31 @@ def _open(
         return open_source(dataset, dataset_spec(read_pipeline_params(params), dataset))
     assert fleet is not None
     return PreparedSource(fleet) if is_prepared else open_telemetry(fleet, source_name, settings)
+
+
+def _cohort_sizes(params: Path | None) -> tuple[int, ...]:
+    """The numbers of participants that a run would take: those of params.yaml, else of the default profile."""
+    from ftl.config import read_pipeline_params, read_profile
+
+    content: dict[str, Any] = read_profile("default") if params is None else read_pipeline_params(params)
+    sizes = content.get("select", {}).get("n_participants")
+    return tuple(sizes) if isinstance(sizes, list) else ()
+
+
+@contextmanager
+def _printing() -> Iterator["Console"]:
+    """A console; away from a terminal its lines are as long as they are, without blanks at their ends."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if console.is_terminal:
+        yield console
+        return
+    console = Console(highlight=False, width=_ANY_WIDTH)
+    with console.capture() as captured:
+        yield console
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def _print_summary(description: "Description", console: "Console") -> None:
@@ -152,6 +181,8 @@ def _print_summary(description: "Description", console: "Console") -> None:
 
 
 def _print_findings(description: "Description", console: "Console") -> None:
+    from rich.console import Group
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -165,12 +196,9 @@ def _print_findings(description: "Description", console: "Console") -> None:
     findings.add_column(no_wrap=True)
     findings.add_column(overflow="fold")
     for finding in description.findings:
-        said = Text(finding.what)
-        if finding.where:
-            said.append(f"\n  {finding.where}")
-        if finding.advice:
-            said.append(f"\n  {finding.advice}", style="dim")
-        findings.add_row(Text(finding.level, style=styles[finding.level]), said)
+        more = ((finding.where, ""), (finding.advice, "dim"))
+        said = [Padding(Text(text, style), (0, 0, 0, 2), expand=False) for text, style in more if text]
+        findings.add_row(Text(finding.level, style=styles[finding.level]), Group(Text(finding.what), *said))
     console.print(findings)
     console.print(Text(f"{description.inspection.name}: {description.verdict}", style="bold"))
 
@@ -188,6 +216,18 @@ def _refuse_to_write_into(fleet: Path | None, out: Path | None) -> None:
     if fleet.resolve() in (out.resolve(), *out.resolve().parents):
         raise UserError(f"--out {out}: lies in the fleet's own folder, where nodes.csv would pass for a node; "
                         "give another folder")  # fmt: skip
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Before the fleet is read, which can take long."""
+    try:
+        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+            return
+        why = "may not be written into" if there.is_dir() else "is no folder"
+    except OSError as error:
+        there, why = folder, str(error.strerror)
+    raise UserError(f"--out {folder}: cannot be written ({there}: {why}); give another folder")
 
 
 def _slug(name: str) -> str:

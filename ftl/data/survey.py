@@ -120,7 +120,7 @@ def survey_node(files: NodeFiles, number: int, node_id: str) -> NodeSummary:
         survey = NodeSurvey.of(table)
         _spool(table.values, files, number)
         del table
-        _write_survey(survey, path)
+        write_survey(survey, path)
     time = survey.rows.time
     return NodeSummary(
         number=number,
@@ -159,7 +159,8 @@ def _spool(values: np.ndarray, files: NodeFiles, number: int) -> None:
             raise
 
 
-def _write_survey(survey: NodeSurvey, path: Path) -> None:
+def write_survey(survey: NodeSurvey, path: Path) -> None:
+    """Keep all of a node but its values."""
     missing = survey.missing
     card = {"node_id": survey.node_id, "features": survey.features, "treatments": survey.treatments}
     arrays = {

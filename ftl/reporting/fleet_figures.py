@@ -139,7 +139,11 @@ def node_scatter(description: Description) -> Figure | None:
 def drift_bars(description: Description) -> Figure | None:
     """The columns that moved most between train and test part; None where drift could not be computed."""
     features = description.features
-    moved = features[features["drift"].notna()].sort_values("drift", ascending=False, kind="stable").head(MOST_BARS)
+    moved = (
+        features[features["drift"].notna() & ~features["counter"]]
+        .sort_values("drift", ascending=False, kind="stable")
+        .head(MOST_BARS)
+    )
     if moved.empty:
         return None
     figure = Figure(figsize=(7.2, 0.8 + 0.28 * len(moved)), layout="constrained")

@@ -26,6 +26,9 @@ def write_description(description: Description, folder: Path) -> Path:
 
     Returns:
         The path of the page.
+
+    Raises:
+        OSError: If a file cannot be written; no half of it is left.
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = {
@@ -36,8 +39,12 @@ def write_description(description: Description, folder: Path) -> Path:
     }
     for name, text in content.items():
         half = folder / f".{name}.half"
-        half.write_text(text, encoding="utf-8")
-        os.replace(half, folder / name)
+        try:
+            half.write_text(text, encoding="utf-8")
+            os.replace(half, folder / name)
+        except BaseException:
+            half.unlink(missing_ok=True)
+            raise
     return folder / PAGE
 
 

@@ -137,9 +137,11 @@ def constant_columns(description: Description) -> TextTable:
 
 
 def drifting_columns(description: Description) -> TextTable:
-    """Columns by how far their later values have moved."""
+    """Columns by how far their later values have moved; not those that only grow."""
     features = description.features
-    features = features[features["drift"].notna()].sort_values("drift", ascending=False, kind="stable")
+    features = features[features["drift"].notna() & ~features["counter"]].sort_values(
+        "drift", ascending=False, kind="stable"
+    )
     words = [drift_in_words(drift, shift) for drift, shift in zip(features["drift"], features["shift"], strict=True)]
     return text_table(
         "Drift between train and test part", features.assign(words=words), {

@@ -1,6 +1,8 @@
 """`ftl data check` and `ftl data describe`: exit codes, what is said, and where files go."""
 
 import json
+import re
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,7 +70,11 @@ def spoil(folder: Path, **columns: object) -> None:
 def test_a_good_fleet_ends_with_code_0(data: Command, folder: Path) -> None:
     for words in ([], ["--strict"]):
         code, out = data("check", folder, *words)
-        assert (code, out.split()) == (0, ["my-fleet:", "usable"])
+        assert (code, out.splitlines()[-1]) == (0, "my-fleet: usable")
+        assert out.splitlines()[:-1] == [
+            "note 3 nodes are too few for the default cohorts of 3, 5, 10 participants, which need at least 11 nodes",
+            "       ftl run stops without -S select.n_participants=[1] or the like",
+        ]
 
 
 def test_warnings_fail_only_where_they_shall(data: Command, folder: Path) -> None:
@@ -136,6 +142,71 @@ def test_names_that_look_like_markup_are_printed_as_they_are(data: Command, fold
     code, out = data("check", folder)
     assert code == 0
     assert "[red]fan[/red]" in out
+
+
+def test_away_from_a_terminal_lines_are_neither_wrapped_nor_padded(
+    data: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    spoil(folder, **{"a column with quite a long name " * 5: 1.0})
+    for command in ("check", "describe"):
+        lines = data(command, folder)[1].splitlines()
+        assert max(map(len, lines)) > 150
+        assert all(line == line.rstrip() for line in lines)
+
+
+def test_in_a_terminal_what_goes_on_in_the_next_line_keeps_its_indent(
+    data: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    (folder / "fleet.yaml").write_text("window_minutes: 5\n")
+    lines = [re.sub("\x1b[^m]*m", "", line) for line in data("check", folder)[1].splitlines()]
+    first = next(k for k, line in enumerate(lines) if line.startswith("warning"))
+    assert lines[first].startswith("warning window length")
+    assert re.match(" {8}[^ ]", lines[first + 1])
+    advice = next(k for k, line in enumerate(lines) if "correct window_minutes" in line)
+    assert re.match(" {10}[^ ]", lines[advice])
+    assert re.match(" {10}[^ ]", lines[advice + 1])
+
+
+def test_a_column_that_test_rows_lack_ends_with_code_2_as_prepare_does(data: Command, folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for path in folder.glob("*.parquet"):
+        table = pd.concat([pd.read_parquet(path)] * 4, ignore_index=True)
+        table["timestamp"] = pd.date_range("2021-01-01", periods=800, freq="15min", tz="UTC")
+        table["fan"] = np.where(np.arange(800) < 500, rng.normal(5, 1, 800), np.nan)
+        table.to_parquet(path, index=False)
+    source = open_source("mine", {"source": "node_tables", "path": str(folder)})
+    with pytest.raises(UserError, match="no test rows"):
+        prepare_fleet(source, PrepareSettings(), "rigorous", folder.parent / "prepared")
+    code, out = data("check", folder)
+    assert code == 2
+    assert "'fan' is missing in" in out
+    assert "my-fleet: unusable" in out
+
+
+@pytest.mark.parametrize("where", ["file/below", "/dev/null/out", "/proc/nothing/out"])
+def test_a_folder_that_cannot_be_made_ends_with_code_2(data: Command, folder: Path, where: str) -> None:
+    (folder.parent / "file").write_text("")
+    code, said = data("describe", folder, "--out", where)
+    assert code == 2
+    assert f"--out {where}: cannot be written" in said
+
+
+def test_a_full_disk_names_the_path_and_leaves_no_half_file(data: Command, folder: Path) -> None:
+    out = folder.parent / "out"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))  # the pages' size; tables are smaller
+    try:
+        code, said = data("describe", folder, "--out", out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 2
+    assert f"--out {out}: cannot be written" in said
+    assert [path.name for path in out.glob(".*")] == []
+    assert not (out / "description.html").exists()
 
 
 @pytest.mark.parametrize("words", [[], ["FLEET", "--dataset", "d1"]])

@@ -275,3 +275,15 @@ def test_a_prepared_fleet_says_what_other_policies_would_have_cost(simulated: De
         "prepare.missing", "Rows removed", "Anomalous rows removed", "Columns removed", "Cells filled",
     )  # fmt: skip
     assert table.rows[0] == ("drop_rows", "5 (5.0 %)", "10 (100 %)", "0", "0")
+
+
+def test_columns_that_only_grow_are_not_shown_as_drift() -> None:
+    class Counting(Nodes):
+        def read_node(self, node_id: str) -> NodeTable:
+            table = super().read_node(node_id)
+            table.values[:, 0] = np.cumsum(table.values[:, 0] > 0)
+            return table
+
+    description = describe(Counting({f"n{k}": 300 for k in range(3)}))
+    assert [row[0] for row in fleet_tables.drifting_columns(description).rows] == ["b"]
+    assert [label.get_text() for label in drift_bars(description).axes[0].get_yticklabels()] == ["b"]

@@ -3,7 +3,8 @@
 from ftl.data.inspection.description import Description
 from ftl.data.inspection.finding import ERROR, NOTE, WARNING, Finding
 from ftl.data.inspection.prepared import PartTally, PreparedSource
-from ftl.data.inspection.survey import Inspection, NodeSummary, inspect_fleet
+from ftl.data.inspection.reading import inspect_fleet
+from ftl.data.inspection.survey import Inspection, NodeSummary
 
 __all__ = [
     "ERROR",

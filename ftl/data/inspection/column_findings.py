@@ -43,17 +43,23 @@ def common_columns(evidence: Evidence) -> Iterator[Finding]:
 
 
 def sparse_columns(evidence: Evidence) -> Iterator[Finding]:
-    """Columns missing in many rows of the nodes that have them."""
+    """Columns missing in many rows of the nodes that have them, and which of them preparing gives up."""
     sparse = evidence.features[evidence.features["missing"] > SPARSE].sort_values("missing", ascending=False)
     if len(sparse):
-        worst, all_of_them = sparse.iloc[0], len(sparse) == len(evidence.features)
-        which = f"{'all ' if all_of_them else ''}{count(len(sparse), 'column')}"
+        worst, outlook = sparse.iloc[0], evidence.inspection.outlook
+        which = f"{'all ' if len(sparse) == len(evidence.features) else ''}{count(len(sparse), 'column')}"
+        dropped = {} if outlook is None else outlook.dropped
+        given_up = [name for name in sparse["feature"] if "missing" in dropped.get(name, "")]
+        advice = "prepare.missing says what becomes of missing values, prepare.max_missing which columns are given up"
+        if given_up:
+            advice = f"{len(given_up)} of them given up by default, first {given_up[0]!r}: {dropped[given_up[0]]}, "
+            advice += "after filling (prepare.missing, prepare.max_missing)"
         yield Finding(
-            ERROR if all_of_them else WARNING,
+            WARNING,
             f"{which} missing in more than {percent(SPARSE)} of rows",
             f"{worst['feature']!r}: {percent(worst['missing'])} missing",
             len(sparse),
-            "the default policy drops these columns (prepare.max_missing)",
+            advice,
         )
 
 
@@ -72,13 +78,27 @@ def incomplete_rows(evidence: Evidence) -> Iterator[Finding]:
         aside = f"; setting aside columns missing in more than {percent(SPARSE)} of a node's rows leaves "
         aside += f"{fewer:,}, " if fewer else "none"
         aside += f"{lost_of_fewer:,} of them anomalous" if fewer else ""
+    advice = "policies that drop rows remove them; prepare.missing names others"
+    removed, lost_later = fewer, lost_of_fewer
+    outlook = evidence.inspection.outlook
+    if outlook is not None and (cost := outlook.costs.get(outlook.settings.missing)):
+        removed, lost_later = cost["rows_removed"], cost["anomalous_rows_removed"]
+        advice = f"by default (prepare.missing: {outlook.settings.missing}) "
+        advice += (
+            "missing values are filled and no row is removed"
+            if not removed
+            else (
+                f"{count(removed, 'row is', 'rows are')} removed, {lost_later:,} of them anomalous; the prepared fleet "
+                "reports what other policies cost"
+            )
+        )
     yield Finding(
-        WARNING if fewer > 0.1 * n_rows or lost_of_fewer > 0.1 * anomalous else NOTE,
+        WARNING if removed > 0.1 * n_rows or lost_later > 0.1 * anomalous else NOTE,
         f"{count(incomplete, 'row')} ({percent(incomplete / n_rows)}) lack a value, {lost:,} of the {anomalous:,} "
         f"anomalous rows among them{aside}",
         f"node {worst.node_id}: {percent(worst.incomplete / max(worst.n_rows, 1))} of its rows",
         incomplete,
-        "policies that drop rows remove them; prepare.missing names others, and the prepared fleet reports their costs",
+        advice,
     )
 
 
@@ -110,7 +130,7 @@ def constant_columns(evidence: Evidence) -> Iterator[Finding]:
 def drift(evidence: Evidence) -> Iterator[Finding]:
     """Columns whose later values differ from the earlier ones on most nodes."""
     features = evidence.features
-    moved = features[features["drifted"] > 0.5].sort_values("drift", ascending=False)
+    moved = features[(features["drifted"] > 0.5) & ~features["counter"]].sort_values("drift", ascending=False)
     if len(moved):
         first = moved.iloc[0]
         yield Finding(
@@ -120,6 +140,19 @@ def drift(evidence: Evidence) -> Iterator[Finding]:
             f"{first['feature']!r}: index {first['drift']:.2f} (median node)",
             len(moved),
             "expect false alarms after the cut; look whether seasons, cooling or software changed",
+        )
+
+
+def counters(evidence: Evidence) -> Iterator[Finding]:
+    """Columns that only ever grow; a prepared fleet, which nobody prepares again, holds their increases."""
+    growing = evidence.features.loc[evidence.features["counter"], "feature"]
+    if len(growing) and evidence.inspection.outlook is not None:
+        yield Finding(
+            NOTE,
+            f"{count(len(growing), 'column')} only ever {'grows' if len(growing) == 1 else 'grow'}",
+            f"{growing.iloc[0]!r}",
+            len(growing),
+            "prepare reads them as the increase per window (prepare.counters: increase); not counted as drift",
         )
 
 
@@ -138,5 +171,6 @@ COLUMN_RULES: tuple[Rule, ...] = (
     sparse_columns,
     incomplete_rows,
     constant_columns,
+    counters,
     drift,
 )

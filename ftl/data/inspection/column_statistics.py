@@ -28,6 +28,8 @@ class ColumnStatistics:
     shift: np.ndarray  # mean of the later rows less that of the earlier, in standard deviations of the earlier
     psi: np.ndarray  # population stability index of the later rows against the earlier
     label_correlation: np.ndarray  # with the label, over labelled rows
+    ups: np.ndarray  # int64: rises from one value of the earlier rows to the next
+    downs: np.ndarray  # int64: falls
 
     def constant(self) -> np.ndarray:
         """True for columns whose values are all the same, bool; an empty column is not constant but empty."""
@@ -51,12 +53,13 @@ def column_statistics(
         later: Row numbers of the part that tests, ascending.
     """
     parts = [
-        np.stack(_moments(values[:, first : first + _BLOCK], label))
+        np.stack(_moments(values[:, first : first + _BLOCK], label, earlier))
         for first in range(0, len(features) if len(values) else 0, _BLOCK)
     ]
-    nothing = np.full((6, len(features)), np.nan)
-    nothing[0] = 0
-    present, mean, deviation, lowest, highest, correlation = np.concatenate(parts, axis=1) if parts else nothing
+    nothing = np.full((8, len(features)), np.nan)
+    nothing[[0, 6, 7]] = 0
+    columns = np.concatenate(parts, axis=1) if parts else nothing
+    present, mean, deviation, lowest, highest, correlation, ups, downs = columns
     shift, psi = _drift(values[_spread(earlier)], values[_spread(later)])
     return ColumnStatistics(
         features=features,
@@ -69,6 +72,8 @@ def column_statistics(
         shift=shift,
         psi=psi,
         label_correlation=correlation,
+        ups=ups.astype(np.int64),
+        downs=downs.astype(np.int64),
     )
 
 
@@ -115,8 +120,8 @@ def _drift(earlier: np.ndarray, later: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return shift, psi
 
 
-def _moments(values: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Count, mean, deviation, lowest, highest and correlation with the label, of a block of columns."""
+def _moments(values: np.ndarray, label: np.ndarray, earlier: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Count, mean, deviation, lowest, highest, correlation with the label, rises and falls, of a block of columns."""
     block = np.array(values.T, np.float64, order="C")  # (columns, T), a copy to work in
     missing = np.isnan(block)
     present = block.shape[1] - missing.sum(axis=1)
@@ -126,6 +131,7 @@ def _moments(values: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, ...]:
         lowest[has_some] = np.fmin.reduce(block[has_some], axis=1)
         highest[has_some] = np.fmax.reduce(block[has_some], axis=1)
     number = np.where(has_some, present, np.nan)
+    ups, downs = _rises_and_falls(block[:, earlier], missing[:, earlier])
     any_missing = missing.any()
     if any_missing:
         block[missing] = 0.0
@@ -135,7 +141,20 @@ def _moments(values: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, ...]:
         block[missing] = 0.0
     deviation = np.sqrt(np.einsum("ft,ft->f", block, block) / number)
     deviation[lowest == highest] = 0.0  # without the rounding of the mean
-    return present.astype(float), mean, deviation, lowest, highest, _label_correlation(block, missing, label)
+    correlation = _label_correlation(block, missing, label)
+    return present.astype(float), mean, deviation, lowest, highest, correlation, ups, downs
+
+
+def _rises_and_falls(block: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How often each column, shape (columns, T), rises and falls from one value to the next that is not missing."""
+    gaps = missing.any(axis=1)
+    ups, downs = np.zeros((2, len(block)))
+    step = np.diff(block[~gaps], axis=1)
+    ups[~gaps], downs[~gaps] = (step > 0).sum(axis=1), (step < 0).sum(axis=1)
+    for column in np.flatnonzero(gaps):
+        step = np.diff(block[column, ~missing[column]])
+        ups[column], downs[column] = (step > 0).sum(), (step < 0).sum()
+    return ups, downs
 
 
 def _label_correlation(centred: np.ndarray, missing: np.ndarray, label: np.ndarray) -> np.ndarray:

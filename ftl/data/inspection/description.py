@@ -29,6 +29,7 @@ class Description:
     inspection: Inspection
     report: Mapping[str, Any] = field(default_factory=dict)  # of a prepared fleet
     parts: list[dict[str, Any]] = field(default_factory=list)  # of a prepared fleet, see PartTally
+    n_participants: tuple[int, ...] = ()  # of the cohorts that a run would train
 
     @cached_property
     def features(self) -> pd.DataFrame:
@@ -62,7 +63,7 @@ class Description:
     @cached_property
     def findings(self) -> list[Finding]:
         """Errors first."""
-        return find(Evidence(self.inspection, self.features, self.positions))
+        return find(Evidence(self.inspection, self.features, self.positions, self.n_participants))
 
     @property
     def verdict(self) -> str:

@@ -32,6 +32,7 @@ class Evidence:
     inspection: Inspection
     features: pd.DataFrame  # of tables.feature_table
     positions: NodePositions
+    n_participants: tuple[int, ...] = ()  # of the cohorts that a run would train
 
 
 Rule = Callable[[Evidence], Iterator[Finding]]

@@ -8,8 +8,9 @@ from ftl.data.inspection.column_findings import COLUMN_RULES
 from ftl.data.inspection.finding import ERROR, LEVELS, WARNING, Evidence, Finding, Rule
 from ftl.data.inspection.label_findings import LABEL_RULES
 from ftl.data.inspection.node_findings import NODE_RULES
+from ftl.data.inspection.outlook_findings import OUTLOOK_RULES
 
-RULES: tuple[Rule, ...] = (*NODE_RULES, *LABEL_RULES, *COLUMN_RULES)
+RULES: tuple[Rule, ...] = (*NODE_RULES, *OUTLOOK_RULES, *LABEL_RULES, *COLUMN_RULES)
 
 
 def find(evidence: Evidence) -> list[Finding]:

@@ -29,13 +29,13 @@ def labels(evidence: Evidence) -> Iterator[Finding]:
             else f"{count(unknown, 'row')} ({percent(unknown / total)}) without a known label",
             "" if alone else f"node {some.node_id}: {count(some.labels.unknown, 'row')}",
             unknown,
-            "name the label column under 'label' in fleet.yaml, if there is one; without it nothing can be scored"
+            f"{evidence.inspection.advice.unlabelled}; without labels nothing can be scored"
             if alone
             else "they are not scored",
         )
     if not anomalous:
         if unknown < total:
-            advice = "models train, but precision, recall and F1 are undefined; check how fleet.yaml maps the labels"
+            advice = f"models train, but precision, recall and F1 are undefined; {evidence.inspection.advice.one_sided}"
             yield Finding(WARNING, "no row is labelled anomalous", advice=advice)
         return
     if anomalous > 0.5 * (normal + anomalous):
@@ -43,7 +43,7 @@ def labels(evidence: Evidence) -> Iterator[Finding]:
             WARNING,
             f"{percent(anomalous / (normal + anomalous))} of the labelled rows are anomalous",
             count=anomalous,
-            advice="check that 'normal' and 'anomalous' are not swapped in fleet.yaml",
+            advice=evidence.inspection.advice.swapped,
         )
     yield from _anomalies_in_parts(evidence, anomalous)
 
@@ -80,7 +80,7 @@ def label_leaks(evidence: Evidence) -> Iterator[Finding]:
             f"{count(len(close), 'column follows', 'columns follow')} the label almost exactly",
             f"{first['feature']!r}: correlation {first['label_correlation']:+.3f} (median node)",
             len(close),
-            "if they are made from the label, add them to 'ignore' in fleet.yaml, or scores will be too good",
+            f"if they are made from the label, {evidence.inspection.advice.leaking}, or scores will be too good",
         )
 
 

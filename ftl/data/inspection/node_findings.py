@@ -8,7 +8,10 @@ import numpy as np
 
 from ftl.data.inspection.finding import ERROR, NOTE, WARNING, Evidence, Finding, Rule
 from ftl.data.inspection.survey import LEAST_ROWS, Inspection
-from ftl.data.inspection.words import count, duration, percent
+from ftl.data.inspection.timeline import longest_silence
+from ftl.data.inspection.words import count, duration, moment, percent, whole_months
+
+LONG_SILENCE = 0.02  # of the whole period; shorter ones are gaps like others
 
 
 def unreadable_nodes(evidence: Evidence) -> Iterator[Finding]:
@@ -52,6 +55,23 @@ def unusable_nodes(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(WARNING, what, f"node {silent[0].node_id}", len(silent), "they are left out of the fleet")
 
 
+def cohorts(evidence: Evidence) -> Iterator[Finding]:
+    """More participants than there are nodes: of every cohort a target must remain."""
+    outlook, sizes = evidence.inspection.outlook, evidence.n_participants
+    usable = sum(node.usable for node in evidence.inspection.nodes)
+    n_nodes = outlook.n_kept if outlook is not None and not outlook.refused else usable
+    too_large = [size for size in sizes if size >= n_nodes]
+    if n_nodes >= 2 and too_large:
+        example = sorted({1, max(1, n_nodes // 4), n_nodes // 2})[-2:]
+        yield Finding(
+            NOTE,
+            f"{n_nodes} nodes are too few for the default cohorts of {', '.join(map(str, sizes))} participants, which "
+            f"need at least {max(sizes) + 1} nodes",
+            count=len(too_large),
+            advice=f"ftl run stops without -S select.n_participants=[{','.join(map(str, example))}] or the like",
+        )
+
+
 def splits(evidence: Evidence) -> Iterator[Finding]:
     """A split of the source must be in all nodes or in none."""
     nodes = [node for node in evidence.inspection.nodes if node.usable]
@@ -85,7 +105,7 @@ def windows(evidence: Evidence) -> Iterator[Finding]:
                 f"window length declared as {declared / 60:g} min, but {differ} another",
                 f"node {wrong[0].node_id}: rows are usually {found / 60:g} min apart",
                 len(wrong),
-                "correct window_minutes in fleet.yaml; alarms per day are counted with it",
+                f"{inspection.advice.window}; alarms per day are counted with it",
             )
             return
     elif declared is None and inspection.time_unit == "steps":
@@ -103,7 +123,7 @@ def windows(evidence: Evidence) -> Iterator[Finding]:
 
 
 def gaps(evidence: Evidence) -> Iterator[Finding]:
-    """Rows that are missing between others, rows off the grid, and clocks that are wrong."""
+    """Rows that are missing between others, and rows off the grid."""
     inspection = evidence.inspection
     lines = [(node, node.timeline) for node in inspection.nodes if node.n_rows > 1]
     missing = sum(line.missing_windows for _, line in lines)
@@ -128,15 +148,42 @@ def gaps(evidence: Evidence) -> Iterator[Finding]:
             len(off),
             "resample to windows of one length, as the readers of raw samples do",
         )
-    wrong = [(node, line) for node, line in lines if line.implausible]
+
+
+def clocks(evidence: Evidence) -> Iterator[Finding]:
+    """Rows whose date cannot be true; all else that is said of times looks past them."""
+    wrong = [node for node in evidence.inspection.nodes if node.timeline.implausible]
     if wrong:
+        rows = sum(node.timeline.implausible for node in wrong)
         yield Finding(
             WARNING,
-            f"{count(sum(line.implausible for _, line in wrong), 'row')} before 2000 or after 2100",
-            f"node {wrong[0][0].node_id}",
+            f"{count(rows, 'row')} before 2000, after 2100 or over 10 years from the other rows of their node",
+            f"node {wrong[0].node_id}: {count(wrong[0].timeline.implausible, 'row')}",
             len(wrong),
-            "a clock was wrong, or time_unit in fleet.yaml is (seconds, milliseconds or steps)",
+            f"a clock was wrong, or {evidence.inspection.advice.clock}; gaps are counted without these rows",
         )
+
+
+def silence(evidence: Evidence) -> Iterator[Finding]:
+    """A stretch of time of which no node has a row."""
+    inspection = evidence.inspection
+    found = longest_silence(inspection.grid, [node.timeline for node in inspection.nodes if node.n_rows])
+    if found is None:
+        return
+    after, until, share = found
+    unit = inspection.time_unit
+    months = whole_months(after, until) if unit == "seconds" else []
+    windows = [node.timeline.window for node in inspection.nodes if node.timeline.window is not None]
+    if not months and (share < LONG_SILENCE or until - after < 10 * max(windows)):
+        return
+    first, last = (months[0], months[-1]) if months else ("", "")
+    named = f": the whole of {first}" + (f" to {last}" if last != first else "") if months else ""
+    yield Finding(
+        WARNING if share > 0.1 else NOTE,
+        f"no node has a row for {duration(until - after, unit)} ({percent(share)} of the whole period){named}",
+        f"between {moment(after, unit)} and {moment(until, unit)}" + (" UTC" if unit == "seconds" else ""),
+        advice="if something was not brought, bring it; if the collection paused, nothing needs to be done",
+    )
 
 
 def outlying_nodes(evidence: Evidence) -> Iterator[Finding]:
@@ -172,8 +219,11 @@ def _length(inspection: Inspection, units: int) -> str:
 NODE_RULES: tuple[Rule, ...] = (
     unreadable_nodes,
     unusable_nodes,
+    cohorts,
     splits,
+    clocks,
     windows,
+    silence,
     gaps,
     outlying_nodes,
     reading,

@@ -1,18 +1,20 @@
-"""One pass over a source: every node is read once, reduced to a summary, and let go."""
+"""What is kept of a node, and of a fleet: a few numbers per column, rows counted by kind and in time bins."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from ftl.data.counters import find_counters
+from ftl.data.inspection.advice import SourceAdvice
 from ftl.data.inspection.column_statistics import ColumnStatistics, column_statistics
+from ftl.data.inspection.outlook import Outlook
 from ftl.data.inspection.timeline import Bins, Grid, Timeline, count_in_bins, find_timeline, on_one_grid
-from ftl.data.node_table import ANOMALOUS, NORMAL, SPLIT_TEST, SPLIT_TRAIN, UNKNOWN, NodeTable, TelemetrySource
-from ftl.errors import TelemetryError
+from ftl.data.node_table import ANOMALOUS, NORMAL, SPLIT_TEST, SPLIT_TRAIN, UNKNOWN, NodeTable
 
 TEST_FRACTION = 0.2  # of a node's rows, the last ones, where the source has no split of its own
 LEAST_ROWS = 20  # prepare.min_train_rows, by default: nodes with fewer are left out of a fleet
@@ -77,6 +79,8 @@ class Inspection:
     unreadable: Mapping[str, str]  # node -> why
     notes: tuple[str, ...]
     units: Mapping[str, str]  # column -> unit
+    advice: SourceAdvice = field(default_factory=SourceAdvice)
+    outlook: Outlook | None = None  # of what prepare would do; None for a fleet that is prepared, or without room
 
     @property
     def n_rows(self) -> int:
@@ -87,6 +91,12 @@ class Inspection:
     def features(self) -> tuple[str, ...]:
         """All columns of all nodes, in the order in which they are met."""
         return tuple(dict.fromkeys(name for node in self.nodes for name in node.columns.features))
+
+    @cached_property
+    def counters(self) -> frozenset[str]:
+        """Columns that only ever grow, as far as the train parts of all nodes tell."""
+        ups, downs = (np.nansum(self.per_column(way), axis=0) for way in ("ups", "downs"))
+        return frozenset(np.array(self.features, object)[find_counters(ups, downs)].tolist())
 
     @cached_property
     def grid(self) -> Grid:
@@ -112,45 +122,6 @@ class Inspection:
             for treatment in node.treatments:
                 nodes.setdefault(treatment, []).append(node.node_id)
         return {what: (total[what], len(nodes[what]), nodes[what][0]) for what in nodes}
-
-
-def inspect_fleet(
-    source: TelemetrySource,
-    progress: Callable[[int, int, str], None] | None = None,
-    on_table: Callable[[NodeTable], None] | None = None,
-) -> Inspection:
-    """Read every node once and summarise it; never more than one node's values are in memory.
-
-    Args:
-        source: Where the telemetry comes from. A node that cannot be read is named in ``unreadable`` with the reason,
-            and the others are read all the same.
-        progress: Called after each node with how many are done, how many there are, and what is being done.
-        on_table: Called with each table while it is in memory.
-    """
-    nodes: list[NodeSummary] = []
-    unreadable: dict[str, str] = {}
-    base = None
-    node_ids = source.node_ids()
-    for number, node_id in enumerate(node_ids, start=1):
-        try:
-            summary = _read_and_summarise(source, node_id, base, on_table)
-        except (TelemetryError, OSError) as error:
-            unreadable[node_id] = str(error)
-        else:
-            nodes.append(summary)
-            base = base or summary.timeline.window
-        if progress is not None:
-            progress(number, len(node_ids), "Reading nodes")
-    return Inspection(
-        name=source.name,
-        origin=source.origin,
-        time_unit=source.time_unit,
-        window_seconds=source.window_seconds(),
-        nodes=tuple(_with_base(nodes, base or 1)),
-        unreadable=unreadable,
-        notes=tuple(getattr(source, "notes", ())),
-        units=dict(getattr(source, "units", {})),
-    )
 
 
 def summarise(table: NodeTable, rack: str | None, seconds: bool, base: int | None = None) -> NodeSummary:
@@ -193,15 +164,6 @@ def summarise(table: NodeTable, rack: str | None, seconds: bool, base: int | Non
     )
 
 
-def _read_and_summarise(
-    source: TelemetrySource, node_id: str, base: int | None, on_table: Callable[[NodeTable], None] | None
-) -> NodeSummary:
-    table = source.read_node(node_id)
-    if on_table is not None:
-        on_table(table)
-    return summarise(table, source.rack_of(node_id), source.time_unit == "seconds", base)
-
-
 def _parts(table: NodeTable) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers that train and that test: the source's own split, else the first 80 % of the node's rows."""
     if table.split is not None:
@@ -219,13 +181,3 @@ def _rows_lacking(values: np.ndarray, *column_sets: np.ndarray) -> tuple[np.ndar
             found[k, first : first + _CHUNK] = (missing & columns).any(axis=1)
         found[-1, first : first + _CHUNK] = missing.all(axis=1)
     return tuple(found)
-
-
-def _with_base(nodes: list[NodeSummary], base: int) -> list[NodeSummary]:
-    """Nodes with one row or none that were read before the window was known, in bins of the common base."""
-    return [
-        replace(node, bins=Bins(base, 0, node.bins.first * node.bins.base // base, node.bins.counts))
-        if node.bins.base != base
-        else node
-        for node in nodes
-    ]

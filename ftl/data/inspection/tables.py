@@ -22,7 +22,7 @@ def feature_table(inspection: Inspection) -> pd.DataFrame:
     value in it), constant (nodes), first_without (the first node with rows that has no value); missing (share of the
     rows of nodes that have a value); mean, deviation (pooled over nodes), between (share of the variance that lies
     between node means); drift (median stability index over nodes), shift (median), drifted (share of nodes above
-    DRIFTED), label_correlation (median).
+    DRIFTED), label_correlation (median); counter (whether it only ever grows).
     """
     columns = {
         name: inspection.per_column(name)
@@ -53,6 +53,7 @@ def feature_table(inspection: Inspection) -> pd.DataFrame:
             "shift": median_over_nodes(columns["shift"]),
             "drifted": _share_of_nodes(columns["psi"]),
             "label_correlation": median_over_nodes(columns["label_correlation"]),
+            "counter": [name in inspection.counters for name in inspection.features],
         }
     return pd.DataFrame(table)
 

@@ -11,11 +11,13 @@ from ftl.data.node_table import ANOMALOUS, UNKNOWN
 MOST_BINS = 400  # of a fleet's whole period, and of one node's
 _FEW_ROWS, _FEW_OF_ALL = 0.02, 0.05  # shares of a node's and of the fleet's rows, at either end, that may be far away
 EARLIEST, LATEST = 946_684_800, 4_102_444_800  # the years 2000 and 2100: outside, a clock or a unit is wrong
+FAR_AWAY = 10 * 365 * 86400  # seconds from the node's median time: a clock jumped
+_LONGEST = 8  # gaps that are remembered of a node
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """One node's times, in the units of its source (seconds or steps)."""
+    """One node's times, in the units of its source (seconds or steps); all but `implausible` without false dates."""
 
     first: int | None
     last: int | None
@@ -25,20 +27,24 @@ class Timeline:
     missing_windows: int  # rows that the gaps would have held
     longest_gap: int  # between two rows, 0 without gaps
     longest_gap_after: int | None  # time of the row before it
-    implausible: int  # rows before 2000 or after 2100
+    implausible: int  # rows before 2000, after 2100 or FAR_AWAY from the node's others
+    longest_gaps: tuple[tuple[int, int], ...] = ()  # times of the rows around each of the longest gaps
 
 
 def find_timeline(time: np.ndarray, seconds: bool) -> Timeline:
     """Read a node's timeline off its times, int64, shape (T,), ascending, each once."""
     if not len(time):
         return Timeline(None, None, None, 0, 0, 0, 0, None, 0)
-    implausible = int(((time < EARLIEST) | (time > LATEST)).sum()) if seconds else 0
+    plausible = _plausible(time) if seconds else np.ones(len(time), bool)
+    implausible = int((~plausible).sum())
+    time = time[plausible] if plausible.any() else time
     steps = np.diff(time)
     window = usual_step(steps)
     if window is None:
         return Timeline(int(time[0]), int(time[-1]), None, 0, 0, 0, 0, None, implausible)
     gaps = np.flatnonzero(steps > 1.5 * window)
     longest = int(gaps[np.argmax(steps[gaps])]) if len(gaps) else None
+    remembered = gaps[np.argsort(-steps[gaps], kind="stable")[:_LONGEST]]
     return Timeline(
         first=int(time[0]),
         last=int(time[-1]),
@@ -49,7 +55,14 @@ def find_timeline(time: np.ndarray, seconds: bool) -> Timeline:
         longest_gap=int(steps[longest]) if longest is not None else 0,
         longest_gap_after=int(time[longest]) if longest is not None else None,
         implausible=implausible,
+        longest_gaps=tuple((int(time[row]), int(time[row + 1])) for row in remembered),
     )
+
+
+def _plausible(time: np.ndarray) -> np.ndarray:
+    """Rows whose date can be true, bool, shape (T,); a jump is told from the node's median time."""
+    within = (time >= EARLIEST) & (time <= LATEST)
+    return np.asarray(within & (np.abs(time - time[len(time) // 2]) <= FAR_AWAY))
 
 
 def usual_step(steps: np.ndarray) -> int | None:
@@ -170,3 +183,28 @@ def on_one_grid(nodes: list[Bins]) -> Grid:
 def _widened(low: int, high: int, least: int) -> tuple[int, int]:
     margin = (high - low) // 4 + least
     return low - margin, high + margin
+
+
+def longest_silence(grid: Grid, lines: list[Timeline]) -> tuple[int, int, float] | None:
+    """The longest time in which no node has a row: the last row before, the first after, its share of the period.
+
+    Args:
+        grid: Of all nodes; a stretch shorter than one of its bins is not seen.
+        lines: Of the nodes that have rows.
+    """
+    busy = np.flatnonzero(grid.counts[:, 0].sum(axis=0))
+    if len(busy) < 2 or not (np.diff(busy) > 1).any():
+        return None
+    place = int(np.argmax(np.diff(busy)))
+    low, high = grid.start + grid.width * int(busy[place] + 1), grid.start + grid.width * int(busy[place + 1])
+    after, until = [], []
+    for line in lines:
+        around = [(line.last, None), (None, line.first), *line.longest_gaps]
+        for before, behind in around:
+            if (before is None or before < low) and (behind is None or behind >= high):
+                after += [] if before is None else [before]
+                until += [] if behind is None else [behind]
+                break
+    start, end = max(after, default=low), min(until, default=high)
+    period = max(line.last or 0 for line in lines) - min(line.first or 0 for line in lines)
+    return start, end, (end - start) / max(period, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ftl.data.inspection.timeline import EARLIEST, LATEST
 
@@ -51,3 +51,15 @@ def moment(time: int | None, time_unit: str) -> str:
     if not EARLIEST - 10**9 <= time <= LATEST + 10**9:
         return f"{time:,} s after 1970"
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def whole_months(first: int, last: int) -> list[str]:
+    """The calendar months, ``2021-04``, that lie between two times in seconds; a quarter of an hour is forgiven."""
+    months = []
+    day = datetime.fromtimestamp(first, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    while day.timestamp() <= last:
+        after = (day + timedelta(days=32)).replace(day=1)
+        if day.timestamp() >= first - 900 and after.timestamp() <= last + 900:
+            months.append(day.strftime("%Y-%m"))
+        day = after
+    return months

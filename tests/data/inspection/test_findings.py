@@ -103,15 +103,25 @@ def test_incomplete_rows_say_how_many_anomalies_are_among_them(node, fleet) -> N
     gone = np.where(ROWS % 40 == 19, np.nan, 1.0 + ROWS % 3)  # 5 of a node's 10 anomalies
     finding = said(fleet(*(node(f"n{k}", b=gone) for k in range(3))), "lack a value")
     assert finding.what == "15 rows (2.5 %) lack a value, 15 of the 30 anomalous rows among them"
+    assert finding.level == "note"
+    assert "missing values are filled and no row is removed" in finding.advice
+
+
+def test_incomplete_rows_that_prepare_would_remove_are_a_warning(node, fleet) -> None:
+    late = np.where(ROWS < 25, np.nan, 1.0 + ROWS % 3)  # nothing before them to fill with
+    finding = said(fleet(*(node(f"n{k}", b=late, label=ROWS % 8 == 0) for k in range(3))), "lack a value")
     assert finding.level == "warning"
+    assert "75 rows are removed, 12 of them anomalous" in finding.advice
 
 
-def test_sparse_columns_are_a_warning_and_an_error_where_nothing_else_is_left(node, fleet) -> None:
+def test_sparse_columns_are_a_warning_and_the_verdict_is_left_to_prepare(node, fleet) -> None:
     holes = np.where(ROWS % 2, np.nan, 1.0 + ROWS % 3)
     some = said(fleet(*(node(f"n{k}", b=holes) for k in range(3))), "column missing in more than 20 % of rows")
     assert (some.level, some.where) == ("warning", "'b': 50 % missing")
-    all_ = said(fleet(*(node(f"n{k}", a=holes, b=holes) for k in range(3))), "all 2 columns missing in more than")
-    assert all_.level == "error"
+    late = np.where(ROWS < 100, np.nan, 1.0 + ROWS % 3)
+    source = fleet(*(node(f"n{k}", a=late, b=late + np.where(ROWS == 150, np.nan, 0)) for k in range(3)))
+    assert said(source, "all 2 columns missing in more than").level == "warning"
+    assert describe(source).verdict == "usable with warnings"  # rows without any value are no column's fault
 
 
 def test_a_window_other_than_declared_is_a_warning(node, good) -> None:
@@ -138,6 +148,55 @@ def test_irregular_and_impossible_times_are_warnings(node, good) -> None:
     jitter = 1_609_459_200 + 900 * ROWS + np.where(ROWS % 2, 300, 0)
     assert said(good(node("jitter", time=jitter)), "irregular times on 1 node").level == "warning"
     assert said(good(node("old", time=900 * ROWS)), "200 rows before 2000").level == "warning"
+
+
+def test_a_clock_that_jumped_is_said_first_and_its_rows_make_no_gaps(node, good) -> None:
+    time = 1_609_459_200 + 900 * ROWS
+    time[0], time[-1] = 0, 4_070_908_800  # 1970 and 2099
+    source = good(node("jump", time=time))
+    first, *others = describe(source).findings
+    assert first.what == "2 rows before 2000, after 2100 or over 10 years from the other rows of their node"
+    assert first.where == "node jump: 2 rows"
+    assert not [finding for finding in others if "gap" in finding.what]
+    assert describe(source).totals["last"] == 1_609_459_200 + 900 * 199
+
+
+def test_a_month_that_no_node_has_is_named_with_its_dates(node, fleet) -> None:
+    time = 1_614_556_800 + DAY * np.concatenate([np.arange(31), 61 + np.arange(31)])  # March and May 2021
+    source = fleet(*(node(f"n{k}", n=62, time=time, label=np.arange(62) % 7 == 0) for k in range(3)), declared=None)
+    finding = said(source, "no node has a row for 31 days")
+    assert finding.what.endswith("(34 % of the whole period): the whole of 2021-04")
+    assert finding.where == "between 2021-03-31 00:00 and 2021-05-01 00:00 UTC"
+    assert finding.level == "warning"
+
+
+def test_a_gap_that_one_node_fills_is_not_one_of_the_whole_fleet(node, fleet) -> None:
+    time = 1_609_459_200 + 900 * (ROWS + np.where(ROWS > 100, 190, 0))
+    whole = node("whole", n=390, label=np.arange(390) % 20 == 19)
+    found = describe(fleet(node("n1", time=time), node("n2", time=time), whole)).findings
+    assert [finding for finding in found if "gaps on 2 nodes" in finding.what]
+    assert not [finding for finding in found if "no node has a row" in finding.what]
+
+
+def test_columns_that_only_grow_are_a_note_and_not_drift(node, fleet) -> None:
+    grown = np.cumsum(ROWS % 3)
+    source = fleet(*(node(f"n{k}", b=grown) for k in range(3)))
+    finding = said(source, "1 column only ever grows")
+    assert (finding.level, finding.where) == ("note", "'b'")
+    assert "increase per window" in finding.advice
+    assert not [each for each in describe(source).findings if "drift between" in each.what]
+    with_gaps = np.where(ROWS % 5 == 2, np.nan, grown)
+    assert said(fleet(*(node(f"n{k}", b=with_gaps) for k in range(3))), "only ever grows").count == 1
+
+
+def test_a_fleet_too_small_for_its_cohorts_is_told_the_numbers_that_fit(good) -> None:
+    inspection = inspect_fleet(good())
+    found = Description(inspection, n_participants=(3, 5, 10)).findings
+    assert [finding.what for finding in found] == [
+        "6 nodes are too few for the default cohorts of 3, 5, 10 participants, which need at least 11 nodes"
+    ]
+    assert "-S select.n_participants=[1,3]" in found[0].advice
+    assert Description(inspection, n_participants=(3, 5)).findings == []
 
 
 def test_constant_columns_are_a_note_and_all_constant_a_warning(node, fleet, good) -> None:

@@ -51,10 +51,10 @@ def test_a_row_without_any_value_is_silent(node, fleet) -> None:
 def test_nodes_that_cannot_be_read_are_collected_and_the_others_read(node, memory) -> None:
     source = memory({"n1": "n1.csv: broken", "n2": node("n2"), "n3": "n3.csv: broken too", "n4": node("n4")})
     seen = []
-    found = inspect_fleet(source, lambda done, total, what: seen.append((done, total)))
+    found = inspect_fleet(source, lambda done, total, what: seen.append((done, total, what)))
     assert dict(found.unreadable) == {"n1": "n1.csv: broken", "n3": "n3.csv: broken too"}
     assert [each.node_id for each in found.nodes] == ["n2", "n4"]
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [(done, total) for done, total, what in seen if what == "Reading nodes"] == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_every_node_is_read_once_and_only_one_is_kept_at_a_time(node, memory) -> None:

@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftl.data.inspection.timeline import MOST_BINS, count_in_bins, find_timeline, on_one_grid, usual_step
+from ftl.data.inspection.timeline import (
+    MOST_BINS,
+    count_in_bins,
+    find_timeline,
+    longest_silence,
+    on_one_grid,
+    usual_step,
+)
 
 START = 1_609_459_200
 
@@ -91,3 +98,19 @@ def test_one_wrong_clock_does_not_squeeze_the_others() -> None:
 
 def test_a_fleet_without_rows_has_no_bins() -> None:
     assert on_one_grid([bins(np.empty(0, np.int64))]).counts.shape == (1, 4, 0)
+
+
+def test_the_longest_silence_of_all_nodes_is_told_to_the_row_although_bins_are_coarse() -> None:
+    one = START + 900 * np.concatenate([np.arange(5000), np.arange(9000, 14_000)])
+    other = START + 900 * np.concatenate([np.arange(100), np.arange(3000, 5111), np.arange(8002, 14_000)])
+    grid = on_one_grid([bins(one), bins(other)])
+    assert grid.width > 900
+    found = longest_silence(grid, [find_timeline(time, seconds=True) for time in (one, other)])
+    assert found[:2] == (START + 900 * 5110, START + 900 * 8002)
+    assert found[2] == pytest.approx(2892 / 13_999)
+
+
+def test_one_node_that_reports_throughout_leaves_no_silence() -> None:
+    times = [START + 900 * np.concatenate([np.arange(100), np.arange(900, 1000)]), START + 900 * np.arange(1000)]
+    lines = [find_timeline(time, seconds=True) for time in times]
+    assert longest_silence(on_one_grid([bins(time) for time in times]), lines) is None
