@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from ftl.errors import UserError
+from ftl.processes import asked_workers, leave_ending_to
 
 Progress = Callable[[int, int, str], None]
 """(nodes done, nodes in all, what is being done)"""
@@ -107,11 +106,9 @@ class NodeWorkers:
 
 def _process_count() -> tuple[int, bool]:
     """Processes to use, and whether somebody asked for that number."""
-    asked = os.environ.get("FTL_WORKERS")
-    if asked:
-        if not asked.isdigit() or int(asked) < 1:
-            raise UserError(f"FTL_WORKERS must be a number >= 1; got {asked!r}")
-        return int(asked), True
+    asked = asked_workers()
+    if asked is not None:
+        return asked, True
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MOST_PROCESSES), False
 
@@ -122,15 +119,7 @@ _shared: Any = None
 def _begin(parent: int, shared: Any) -> None:
     global _shared
     _shared = shared
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its processes
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
-
-
-def _end_with_parent(parent: int) -> None:
-    """A process whose parent was killed must not go on writing beside the one that takes over."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
+    leave_ending_to(parent)
 
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

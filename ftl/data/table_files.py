@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 import pyarrow as pa
 import pyarrow.csv
@@ -99,9 +99,9 @@ def open_head(path: Path, where: str) -> TableReader:
         return TableInMemory(parse_csv(head, where), where)
 
 
-def open_text(path: Path) -> gzip.GzipFile:
+def open_text(path: Path) -> IO[bytes]:
     """The bytes of a csv file, unpacked if it is a csv.gz file."""
-    return gzip.open(path) if suffix_of(path) == ".csv.gz" else path.open("rb")  # type: ignore[return-value]
+    return cast("IO[bytes]", gzip.open(path)) if suffix_of(path) == ".csv.gz" else path.open("rb")
 
 
 def parse_csv(content: bytes, where: str) -> pa.Table:

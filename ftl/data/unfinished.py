@@ -15,11 +15,7 @@ from typing import IO
 from ftl.data.fleet import check_replaceable, move_into_place
 from ftl.data.sizes import readable_size
 from ftl.errors import ConfigError, TelemetryError, UserError, is_disk_full
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: nothing is locked
-    fcntl = None  # type: ignore[assignment]  # a module or nothing: _lock asks which
+from ftl.processes import lock
 
 KEY_FILE, LOCK_FILE = "key", "lock"
 
@@ -105,7 +101,7 @@ def _cannot_be_made(folder: Path, why: str | None) -> UserError:
 def _alone(partial: Path, folder: Path) -> Iterator[None]:
     """One process at a time prepares a fleet: one whose parent was killed may still be at it."""
     try:
-        lock = _lock(partial)
+        held = _lock(partial)
     except OSError as error:
         if is_disk_full(error):
             raise
@@ -113,25 +109,21 @@ def _alone(partial: Path, folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.close()
+        held.close()
 
 
 def _lock(partial: Path) -> IO[str]:
     """The open lock file of the folder, which is made where there is none; closing it lets go."""
+    message = f"{partial}: another process is preparing this fleet; waiting for it"
     while True:
         partial.mkdir(parents=True, exist_ok=True)
-        lock = (partial / LOCK_FILE).open("w")
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"{partial}: another process is preparing this fleet; waiting for it", flush=True)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        held = (partial / LOCK_FILE).open("w")
+        lock(held.fileno(), wait=lambda: print(message, flush=True))
         # Who held the lock before may have finished, and removed it with its folder.
         with contextlib.suppress(FileNotFoundError):
-            if os.fstat(lock.fileno()).st_ino == (partial / LOCK_FILE).stat().st_ino:
-                return lock
-        lock.close()
+            if os.fstat(held.fileno()).st_ino == (partial / LOCK_FILE).stat().st_ino:
+                return held
+        held.close()
 
 
 def _read(path: Path) -> str | None:

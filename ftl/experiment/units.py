@@ -11,10 +11,8 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -27,11 +25,7 @@ from typing import Any
 import ftl
 from ftl.errors import UserError
 from ftl.experiment.progress import ProgressBoard, UnitReport
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: nothing is locked
-    fcntl = None  # type: ignore[assignment]  # a module or nothing: _alone asks which
+from ftl.processes import asked_workers, leave_ending_to, lock
 
 UnitFunction = Callable[[Path, UnitReport], None]
 """(folder to write into, report of progress); must be picklable."""
@@ -78,13 +72,9 @@ def _run_stage(stage: str, units: list[Unit], out: Path, folder: Path, key: str)
 def _alone(folder: Path) -> Iterator[None]:
     """One process at a time works on a stage: a stage whose `dvc` was killed may still be at it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"{folder.name}: another process is working on this stage; waiting for it", flush=True)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+    with folder.with_name(f"{folder.name}.lock").open("w") as held:
+        message = f"{folder.name}: another process is working on this stage; waiting for it"
+        lock(held.fileno(), wait=lambda: print(message, flush=True))
         yield
 
 
@@ -124,11 +114,9 @@ def run_units(title: str, units: list[Unit], folder: Path) -> None:
 
 def worker_count() -> int:
     """Processes to use: ``FTL_WORKERS``, else one per core that this process may use, or one where there is a GPU."""
-    asked = os.environ.get("FTL_WORKERS")
-    if asked:
-        if not asked.isdigit() or int(asked) < 1:
-            raise UserError(f"FTL_WORKERS must be a number >= 1; got {asked!r}")
-        return int(asked)
+    asked = asked_workers()
+    if asked is not None:
+        return asked
     torch = sys.modules.get("torch")  # a stage without models does not wait for its import
     if torch is not None and torch.cuda.is_available():
         return 1
@@ -206,15 +194,7 @@ _events: Any = None
 def _begin_worker(parent: int, events: Any) -> None:
     global _events
     _events = events
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
-
-
-def _end_with_parent(parent: int) -> None:
-    """A worker whose parent was killed must not go on computing beside the run that takes over."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+    leave_ending_to(parent)
 
 
 def _run_unit_in_worker(unit: Unit, folder: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -198,7 +198,11 @@ def _mixed(one: str | np.ndarray, other: str | np.ndarray, share: np.ndarray | f
 
 
 def _legend(figure: Figure, colours: Mapping[str, str | np.ndarray]) -> None:
-    handles = [Patch(facecolor=c, edgecolor="black", linewidth=0.6, label=text) for text, c in colours.items()]  # type: ignore[arg-type]
+    handles = [
+        Patch(facecolor=to_hex(tuple(colour) if isinstance(colour, np.ndarray) else colour), edgecolor="black",
+              linewidth=0.6, label=text)
+        for text, colour in colours.items()
+    ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
 
 

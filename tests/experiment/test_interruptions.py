@@ -159,7 +159,11 @@ def test_a_group_killed_in_the_middle_of_a_stage_goes_on_from_there(
         run.wait_for(f"work/{stage} small-*/*-seed?", process)
     said = run.finish(workers=2)
     assert run.tables() == uninterrupted(*slow)
-    assert any(f"{stage} small: {n} of 4 parts are done already, going on from there" in said for n in range(1, 5))
+    parts_kept = any(
+        f"{stage} small: {n} of 4 parts are done already, going on from there" in said for n in range(1, 5)
+    )
+    # On a busy machine the kill may come when all parts are done; then the stage says nothing, as it does nothing.
+    assert parts_kept or f"{stage} small:" not in said
     if stage == "federate":
         assert "local small:" not in said, "a finished stage is not run again"
 

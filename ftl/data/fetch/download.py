@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftl.data.fetch.provenance import is_verified, lock, read_source, record_source
+from ftl.data.fetch.provenance import is_verified, read_source, record_source
 from ftl.data.fetch.transfer import Transfer
 from ftl.data.fetch.transport import FetchError, Server
 from ftl.data.fetch.watcher import Watcher
 from ftl.data.fetch.zenodo import RemoteFile
 from ftl.data.sizes import readable_size as gigabytes
+from ftl.processes import lock
 
 COMPLETE, UNCHECKED, PARTIAL, ABSENT = "complete", "to be checked", "begun", "absent"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,11 +14,7 @@ from typing import Any
 from ftl.data.fetch.transport import FetchError
 from ftl.data.fetch.zenodo import RemoteFile
 from ftl.data.leftovers import SOURCE_FILE
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: nothing is locked
-    fcntl = None  # type: ignore[assignment]  # a module or nothing: lock() asks which
+from ftl.processes import CAN_LOCK, lock
 
 _CITE = (
     "A. Borghesi, C. Di Santi, M. Molan, et al.: M100 ExaData: a data collection campaign on the CINECA's Marconi100 "
@@ -71,7 +67,7 @@ def is_verified(path: Path, file: RemoteFile, noted: dict[str, dict[str, Any]]) 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold a folder's lock. Where folders cannot be locked, a note may get lost, and its file is checked again."""
-    if fcntl is None:
+    if not CAN_LOCK:
         yield
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -80,20 +76,3 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def lock(handle: int, wait: Callable[[], None] = lambda: None) -> None:
-    """Lock an open file, until it is closed, if only by the end of the process.
-
-    Args:
-        wait: Called before waiting for another holder.
-    """
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        wait()
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    except OSError:
-        pass  # a file system without locks

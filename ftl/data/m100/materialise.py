@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +16,8 @@ from ftl.data.m100.metric import window_metric
 from ftl.data.m100.rows import Grid
 from ftl.data.m100.store import Card, load_card, save_entry, sole_writer
 from ftl.data.node_workers import Progress
-from ftl.errors import ConfigError, TelemetryError
+from ftl.errors import TelemetryError
+from ftl.processes import asked_workers
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,5 @@ def _run(jobs: Sequence[Job]) -> Iterator[Job]:
 
 def _worker_count() -> int:
     """``FTL_WORKERS``; one where it is not set or inside a worker, whose siblings use the other cores."""
-    asked = os.environ.get("FTL_WORKERS") or "1"
-    if not asked.isdecimal() or int(asked) < 1:
-        raise ConfigError(f"FTL_WORKERS must be a number >= 1; got {asked!r}")
-    return 1 if multiprocessing.parent_process() is not None else int(asked)
+    asked = asked_workers() or 1
+    return 1 if multiprocessing.parent_process() is not None else asked

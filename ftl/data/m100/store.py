@@ -9,7 +9,6 @@ settings as are asked for, so a killed run goes on where it stood, and a changed
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +23,7 @@ import numpy as np
 from ftl.data.m100.rows import Tally
 from ftl.data.m100.windows import Block
 from ftl.errors import TelemetryError, disk_full_message, is_disk_full
+from ftl.processes import lock
 
 FORMAT = 1
 
@@ -123,11 +123,11 @@ def sole_writer(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("a")
+        held = (folder / "lock").open("a")
     except OSError as error:
         raise _cannot_write(folder, error) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # closing the file lets go
+    with held:
+        lock(held.fileno())
         for leftover in folder.glob(".*.partial"):
             leftover.unlink(missing_ok=True)
         yield

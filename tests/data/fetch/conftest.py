@@ -121,7 +121,7 @@ def zenodo() -> Iterator[LocalZenodo]:
     handler = type("Handler", (Request,), {})
     with QuietServer(("127.0.0.1", 0), handler) as server:
         local = LocalZenodo(f"http://127.0.0.1:{server.server_port}")
-        handler.zenodo = local  # type: ignore[attr-defined]
+        handler.zenodo = local
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield local

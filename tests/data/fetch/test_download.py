@@ -276,7 +276,7 @@ def test_two_fetches_of_one_file_download_it_once(zenodo, server, month, out, co
     said: list[str] = []
     watchers = [Silent(), Silent()]
     for watcher in watchers:
-        watcher.say = said.append  # type: ignore[method-assign]
+        watcher.say = said.append
     fetched: list[list[str]] = []
     threads = [
         threading.Thread(target=lambda w=watcher: fetched.append(fetch_files(server, [month], out, w)))
