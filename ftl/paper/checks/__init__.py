@@ -1,0 +1,1 @@
+"""The checks of the audit, by subject; each is a function of the printed tables alone."""
