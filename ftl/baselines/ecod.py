@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ftl.detection import AnomalyScore, DetectionSettings
+from ftl.detection import AnomalyScore, ScoringSettings
 
 MOST_TRAINING_ROWS = 2000
 
@@ -46,7 +46,7 @@ class TailDetector:
         return np.maximum(np.maximum(left, right), skew_side)
 
 
-def fit_ecod(x_train: np.ndarray, seed: int, settings: DetectionSettings) -> AnomalyScore:
+def fit_ecod(x_train: np.ndarray, seed: int, settings: ScoringSettings) -> AnomalyScore:
     """Empirical tails of a node's training rows (T, F); of MOST_TRAINING_ROWS evenly spaced ones if there are more."""
     if len(x_train) > MOST_TRAINING_ROWS:
         x_train = x_train[np.linspace(0, len(x_train) - 1, MOST_TRAINING_ROWS).astype(np.int64)]

@@ -15,7 +15,7 @@ import numpy as np
 
 from ftl.baselines.pca import PrincipalComponents, ReconstructionDetector, leading_components
 from ftl.data.fleet import Fleet
-from ftl.detection import AnomalyScore, DetectionSettings, NormalisedResidual
+from ftl.detection import AnomalyScore, NormalisedResidual, ScoringSettings
 
 LOW_QUANTILE, HIGH_QUANTILE = 0.005, 0.995
 
@@ -102,7 +102,7 @@ def pool_detector(pooled: Moments, variance_floor: float) -> ReconstructionDetec
 
 
 def fit_federated_pca(
-    fleet: Fleet, training_rows: Sequence[np.ndarray], settings: DetectionSettings
+    fleet: Fleet, training_rows: Sequence[np.ndarray], settings: ScoringSettings
 ) -> list[AnomalyScore]:
     """The fleet's PCA, ready on each node.
 

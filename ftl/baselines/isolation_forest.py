@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftl.detection import AnomalyScore, DetectionSettings
+from ftl.detection import AnomalyScore, ScoringSettings
 from ftl.randomness import generator
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class IsolationDetector:
         return -np.asarray(self.forest.score_samples(x), dtype=np.float64)
 
 
-def fit_isolation_forest(x_train: np.ndarray, seed: int, settings: DetectionSettings) -> AnomalyScore:
+def fit_isolation_forest(x_train: np.ndarray, seed: int, settings: ScoringSettings) -> AnomalyScore:
     """A forest on at most MOST_TRAINING_ROWS of a node's training rows (T, F), drawn by the seed."""
     from sklearn.ensemble import IsolationForest  # slow to import, and only this baseline needs it
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from ftl.detection import AnomalyScore, DetectionSettings, NormalisedResidual, fit_nres
+from ftl.detection import AnomalyScore, NormalisedResidual, ScoringSettings, fit_nres
 
 EXPLAINED_VARIANCE = 0.95
 
@@ -51,7 +51,7 @@ def leading_components(covariance: np.ndarray, explained: float = EXPLAINED_VARI
     return direction[:, ::-1][:, :n_components]
 
 
-def fit_pca(x_train: np.ndarray, seed: int, settings: DetectionSettings) -> AnomalyScore:
+def fit_pca(x_train: np.ndarray, seed: int, settings: ScoringSettings) -> AnomalyScore:
     """PCA of a node's own training rows (T, F), scored by `nres`; T may be less than F."""
     mean = x_train.mean(axis=0, dtype=np.float64)
     centred = x_train - mean

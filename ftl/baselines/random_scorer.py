@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ftl.detection import AnomalyScore, DetectionSettings
+from ftl.detection import AnomalyScore, ScoringSettings
 from ftl.randomness import generator
 
 
@@ -20,6 +20,6 @@ class RandomScorer:
         return generator(self.seed, "random scorer", zlib.crc32(x.tobytes())).random(len(x))
 
 
-def fit_random(x_train: np.ndarray, seed: int, settings: DetectionSettings) -> AnomalyScore:
+def fit_random(x_train: np.ndarray, seed: int, settings: ScoringSettings) -> AnomalyScore:
     """A random scorer; nothing is learned from the training rows (T, F)."""
     return RandomScorer(seed)

@@ -14,12 +14,12 @@ from ftl.baselines.federated_pca import fit_federated_pca
 from ftl.baselines.isolation_forest import fit_isolation_forest
 from ftl.baselines.pca import fit_pca
 from ftl.baselines.random_scorer import fit_random
-from ftl.data.fleet import TEST, TRAIN, Fleet
-from ftl.detection import THRESHOLDS, AnomalyScore, DetectionSettings, smooth_train_test
+from ftl.data.fleet import TEST, TRAIN, VALIDATION, Fleet
+from ftl.detection import AnomalyScore, ScoringSettings
 from ftl.errors import ConfigError, TelemetryError
 from ftl.randomness import derive_seed
 
-FitOnNode = Callable[[np.ndarray, int, DetectionSettings], AnomalyScore]  # training rows (T, F), seed, settings
+FitOnNode = Callable[[np.ndarray, int, ScoringSettings], AnomalyScore]  # training rows (T, F), seed, settings
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,10 @@ class ScoredNode:
         arm: Name of the baseline, a key of BASELINES.
         seed: The run's seed; baselines that draw nothing have equal scores for every seed.
         node: Index of the node in the fleet.
-        score: Anomaly score of each test row, shape (T,), float64, smoothed where the settings say so.
-        threshold: A test row is flagged where its score is greater.
+        score: Anomaly score of each test row, shape (T,), float64.
         rows: Absolute row numbers of the test rows in the fleet, shape (T,), in time order.
+        earlier: Scores of the training rows and of the validation slice, shape (E,), float64.
+        earlier_rows: The numbers of those rows, shape (E,), in time order.
         train_seconds: Time of the fit alone; a fleet-wide fit is shared out evenly among the nodes.
         n_train_rows: The node's training rows, before any subsampling by the baseline.
     """
@@ -41,8 +42,9 @@ class ScoredNode:
     seed: int
     node: int
     score: np.ndarray
-    threshold: float
     rows: np.ndarray
+    earlier: np.ndarray
+    earlier_rows: np.ndarray
     train_seconds: float
     n_train_rows: int
 
@@ -56,7 +58,7 @@ class TrainingRows:
 
 
 Fits = Iterator[tuple[AnomalyScore, float]]  # each node's score and the seconds its fit took, in the fleet's order
-FitOnFleet = Callable[[TrainingRows, int, DetectionSettings], Fits]
+FitOnFleet = Callable[[TrainingRows, int, ScoringSettings], Fits]
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Baseline:
 def on_each_node(fit: FitOnNode) -> FitOnFleet:
     """A detector that each node fits to its own training rows, knowing no other."""
 
-    def fit_nodes(training: TrainingRows, seed: int, settings: DetectionSettings) -> Fits:
+    def fit_nodes(training: TrainingRows, seed: int, settings: ScoringSettings) -> Fits:
         for node_id, rows in zip(training.fleet.node_ids, training.of_node, strict=True):
             x_train = training.fleet.x[rows]
             begun = time.perf_counter()
@@ -80,7 +82,7 @@ def on_each_node(fit: FitOnNode) -> FitOnFleet:
     return fit_nodes
 
 
-def across_fleet(training: TrainingRows, seed: int, settings: DetectionSettings) -> Fits:
+def across_fleet(training: TrainingRows, seed: int, settings: ScoringSettings) -> Fits:
     """Federated PCA, which all nodes fit together."""
     begun = time.perf_counter()
     scores = fit_federated_pca(training.fleet, training.of_node, settings)
@@ -98,7 +100,7 @@ def run_baselines(
     fleet: Fleet,
     names: Sequence[str],
     seeds: Sequence[int],
-    settings: DetectionSettings,
+    settings: ScoringSettings,
     paradigm_rows: Callable[[np.ndarray], np.ndarray] = normal_or_unknown,
 ) -> Iterator[ScoredNode]:
     """Fit baselines to the training rows of each node and score its test rows.
@@ -107,7 +109,7 @@ def run_baselines(
         fleet: The prepared fleet.
         names: Keys of BASELINES.
         seeds: Each result is yielded once per seed; baselines that draw nothing are computed once.
-        settings: Smoothing, percentile and variance floor are used as for the deep models.
+        settings: The variance floor is used as for the deep models.
         paradigm_rows: Which training rows are learned from, as a mask from their labels (a paradigm's training rows).
 
     Yields:
@@ -116,10 +118,6 @@ def run_baselines(
     Raises:
         ConfigError: If a name is unknown.
         TelemetryError: If a node has no row to train on.
-
-    Note:
-        The threshold is a percentile of the node's own training scores, also where the protocol or the settings say
-        `fixed`: the scores of these baselines have no common unit in which 0.5 would mean something.
     """
     unknown = [name for name in names if name not in BASELINES]
     if unknown:
@@ -129,26 +127,20 @@ def run_baselines(
 
 
 def _scored_nodes(
-    training: TrainingRows, names: Sequence[str], seeds: Sequence[int], settings: DetectionSettings
+    training: TrainingRows, names: Sequence[str], seeds: Sequence[int], settings: ScoringSettings
 ) -> Iterator[ScoredNode]:
+    fleet = training.fleet
     for name in names:
         baseline = BASELINES[name]
         for seed in seeds if baseline.draws else seeds[:1]:
             for node, (score, seconds) in enumerate(baseline.fit(training, seed, settings)):
-                train, test = training.of_node[node], training.fleet.rows(node, TEST)
-                test_score, threshold = _score_and_threshold(training.fleet, train, test, score, settings)
+                train, test = training.of_node[node], fleet.rows(node, TEST)
+                earlier = np.sort(np.concatenate([train, fleet.rows(node, VALIDATION)]))
+                test_score, earlier_score = score(fleet.x[test]), score(fleet.x[earlier])
                 for labelled in [seed] if baseline.draws else seeds:
-                    yield ScoredNode(name, labelled, node, test_score, threshold, test, seconds, len(train))
-
-
-def _score_and_threshold(
-    fleet: Fleet, train: np.ndarray, test: np.ndarray, score: AnomalyScore, settings: DetectionSettings
-) -> tuple[np.ndarray, float]:
-    train_score, test_score = smooth_train_test(
-        score(fleet.x[train]), score(fleet.x[test]), fleet.time[train], fleet.time[test], settings.smoothing_half_life
-    )
-    rule = THRESHOLDS["percentile" if settings.threshold in ("protocol", "fixed") else settings.threshold]
-    return test_score, rule(train_score, settings)
+                    yield ScoredNode(
+                        name, labelled, node, test_score, test, earlier_score, earlier, seconds, len(train)
+                    )
 
 
 def _training_rows(fleet: Fleet, node: int, paradigm_rows: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Anomaly scores, thresholds and the smoothing of scores over time; numpy and scipy only."""
 
+from ftl.detection.calibration import CalibrationScores, FleetScores, ScoreSums
 from ftl.detection.scores import (
     ANOMALY_SCORES,
     AnomalyScore,
@@ -10,19 +11,31 @@ from ftl.detection.scores import (
     fit_nres,
     residual_variance,
 )
-from ftl.detection.settings import DetectionSettings
+from ftl.detection.settings import DetectionSettings, ScoringSettings
 from ftl.detection.smoothing import smooth, smooth_train_test
-from ftl.detection.thresholds import PROTOCOL_THRESHOLDS, THRESHOLDS, Threshold, threshold_for
+from ftl.detection.thresholds import (
+    NEEDS_FLEET,
+    PROTOCOL_THRESHOLDS,
+    THRESHOLDS,
+    Threshold,
+    threshold_for,
+    threshold_name,
+)
 
 __all__ = [
     "ANOMALY_SCORES",
+    "NEEDS_FLEET",
     "PROTOCOL_THRESHOLDS",
     "THRESHOLDS",
     "AnomalyScore",
+    "CalibrationScores",
     "DetectionSettings",
     "FitAnomalyScore",
+    "FleetScores",
     "MahalanobisDistance",
     "NormalisedResidual",
+    "ScoreSums",
+    "ScoringSettings",
     "Threshold",
     "fit_mahalanobis",
     "fit_nres",
@@ -30,4 +43,5 @@ __all__ = [
     "smooth",
     "smooth_train_test",
     "threshold_for",
+    "threshold_name",
 ]

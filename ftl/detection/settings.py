@@ -8,6 +8,16 @@ from ftl.detection.scores import ANOMALY_SCORES, VARIANCE_FLOOR
 from ftl.detection.thresholds import THRESHOLDS
 from ftl.errors import ConfigError
 
+LEAST_RISK = 1e-9  # no tail of a few dozen peaks tells more
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """What a model's scores are: the part of the section that changes them, and not only the alarms raised on them."""
+
+    score: str
+    variance_floor: float
+
 
 @dataclass(frozen=True)
 class DetectionSettings:
@@ -18,6 +28,13 @@ class DetectionSettings:
         threshold: `protocol` (what PROTOCOL_THRESHOLDS says) or a key of THRESHOLDS, then used for every paradigm.
         percentile: Percentile of the training scores, in (0, 100].
         fixed_threshold: The number that `fixed` and `fixed_on_scaled` use.
+        conformal_alpha: Share of normal rows that `conformal` may flag, in (0, 1).
+        pot_level: Percentile above which `pot` fits the tail, in (0, 100).
+        pot_risk: Probability that a normal row exceeds the threshold of `pot`: at least 1e-9, and below what lies
+            above pot_level.
+        alarms_per_node_day: Alarm episodes per day on normal rows that `alarm_budget` keeps to; 0 allows none.
+        summary_spread: Standard deviations above the mean of the fleet's normal scores, for `federated_summary` where
+            no node has an anomaly; positive.
         smoothing_half_life: Half-life of the causal mean over scores, in telemetry windows; 0 switches it off.
         variance_floor: Added to a feature's residual variance, in squared scaled units; positive.
 
@@ -29,6 +46,11 @@ class DetectionSettings:
     threshold: str = "protocol"
     percentile: float = 98.0
     fixed_threshold: float = 0.5
+    conformal_alpha: float = 0.02
+    pot_level: float = 98.0
+    pot_risk: float = 1e-3
+    alarms_per_node_day: float = 0.5
+    summary_spread: float = 3.0
     smoothing_half_life: float = 0.0
     variance_floor: float = VARIANCE_FLOOR
 
@@ -37,6 +59,7 @@ class DetectionSettings:
         _require_known("threshold", self.threshold, ("protocol", *THRESHOLDS))
         _require_number("percentile", self.percentile, 0.0 < _number(self.percentile) <= 100.0, "in (0, 100]")
         _require_number("fixed_threshold", self.fixed_threshold, math.isfinite(_number(self.fixed_threshold)), "finite")
+        self._require_known_promises()
         half_life = _number(self.smoothing_half_life)
         _require_number(
             "smoothing_half_life",
@@ -46,6 +69,23 @@ class DetectionSettings:
         )
         floor = _number(self.variance_floor)
         _require_number("variance_floor", self.variance_floor, 0.0 < floor < math.inf, "positive and finite")
+
+    @property
+    def scoring(self) -> ScoringSettings:
+        return ScoringSettings(self.score, self.variance_floor)
+
+    def _require_known_promises(self) -> None:
+        """Refuse what conformal, pot, alarm_budget and federated_summary cannot promise."""
+        alpha, level, risk = _number(self.conformal_alpha), _number(self.pot_level), _number(self.pot_risk)
+        _require_number("conformal_alpha", self.conformal_alpha, 0.0 < alpha < 1.0, "in (0, 1)")
+        _require_number("pot_level", self.pot_level, 0.0 < level < 100.0, "in (0, 100)")
+        beyond = (100.0 - level) / 100.0
+        holds = LEAST_RISK <= risk < beyond
+        between = f"at least {LEAST_RISK:g} and less than {beyond:.6g}, the share above detection.pot_level"
+        _require_number("pot_risk", self.pot_risk, holds, between)
+        budget, spread = _number(self.alarms_per_node_day), _number(self.summary_spread)
+        _require_number("alarms_per_node_day", self.alarms_per_node_day, 0.0 <= budget < math.inf, "0 or more, finite")
+        _require_number("summary_spread", self.summary_spread, 0.0 < spread < math.inf, "positive and finite")
 
 
 def _number(value: Any) -> float:

@@ -63,9 +63,12 @@ RESULTS_SCHEMA = pa.schema(
         pa.field("n_train_rows", pa.int32()),
         pa.field("n_train_steps", pa.int32()),
         pa.field("training_seconds", pa.float64()),
+        pa.field("bytes_sent", pa.float64()),
+        pa.field("bytes_received", pa.float64()),
     ]
 )
-_OPTIONAL = {"policy", "n_participants", "draw", "role", "n_train_rows", "n_train_steps", "training_seconds"}
+_COSTS = ("n_train_rows", "n_train_steps", "training_seconds", "bytes_sent", "bytes_received")
+_OPTIONAL = {"policy", "n_participants", "draw", "role", *_COSTS}
 _PANDAS_TYPES = {pa.int32(): pd.Int64Dtype()}
 _TOLERANCE = 1e-9
 
@@ -79,7 +82,7 @@ def results_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
     Args:
         rows: One dict per key: the key columns, threshold and all of :func:`~ftl.evaluation.node_metrics`. Missing or
-            None means null for policy, n_participants, draw, role, n_train_rows, n_train_steps, training_seconds.
+            None means null for policy, n_participants, draw, role and the costs (rows, steps, seconds, bytes).
 
     Raises:
         ValueError: If a row has a column that the table does not know, or lacks one that it needs.

@@ -1,7 +1,8 @@
 """From scores to the results table, the summary and, on request, the scores table."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ftl.data.fleet import Fleet
+from ftl.detection.settings import DetectionSettings
+from ftl.evaluation.cost import Traffic
 from ftl.evaluation.node_metrics import node_metrics
 from ftl.evaluation.results import check_results, results_frame
 from ftl.evaluation.summary import summarise
+from ftl.experiment.alarms import Judged, judged, seconds_per_unit
 from ftl.experiment.scored import ScoredNode, read_scored
+from ftl.experiment.traffic import FleetTraffic
 from ftl.experiment.units import unit_folders
-from ftl.learning.paradigms import PARADIGMS
 
 SCORES_SCHEMA = pa.schema(
     [
@@ -39,13 +43,17 @@ def scored_stages(paradigms: Iterable[str]) -> tuple[str, ...]:
     return ("baselines", "local", "transfer") if "unsupervised" in paradigms else ("local", "transfer")
 
 
-def evaluate_fleet(fleet: Fleet, stages: Iterable[Path]) -> pd.DataFrame:
+def evaluate_fleet(
+    fleet: Fleet, stages: Sequence[Path], detection: DetectionSettings, params: Mapping[str, Any]
+) -> pd.DataFrame:
     """The results table of one fleet, from the scored nodes of its stages; checked, leak check included.
 
-    Rows of unknown label are left out of every metric.
+    Rows of unknown label are left out of every metric. Of the parameters, those of training say what a model's making
+    moved over the network.
     """
-    seconds = 1.0 if fleet.time_unit == "seconds" else fleet.window_seconds
-    frame = results_frame(_results_row(fleet, scored, seconds) for scored in _all_scored(stages))
+    seconds, traffic = seconds_per_unit(fleet), FleetTraffic(fleet, params)
+    alarms = judged_stages(fleet, stages, detection)
+    frame = results_frame(_results_row(fleet, one, seconds, traffic(one.scored)) for one in alarms)
     check_results(frame)
     return frame
 
@@ -56,13 +64,23 @@ def summarise_results(results: pd.DataFrame, fleets: Mapping[str, Fleet]) -> pd.
     return summarise(results, racks)
 
 
-def write_scores(fleets: Mapping[str, tuple[Fleet, list[Path]]], path: Path) -> None:
+def judged_stages(
+    fleet: Fleet,
+    stages: Sequence[Path],
+    detection: DetectionSettings,
+    wanted: Callable[[ScoredNode], bool] = lambda scored: True,
+) -> Iterator[Judged]:
+    """The alarms of all scored nodes of a fleet's stages, or of those that are wanted."""
+    return judged(fleet, partial(_all_scored, stages), detection, wanted=wanted)
+
+
+def write_scores(fleets: Mapping[str, tuple[Fleet, Sequence[Path]]], detection: DetectionSettings, path: Path) -> None:
     """Write scores.parquet: every scored row of every model, from which anyone can recompute the results table."""
     half = path.with_name(path.name + ".half")
     with pq.ParquetWriter(half, SCORES_SCHEMA, compression="zstd") as writer:
         for fleet, stages in fleets.values():
-            for scored in _all_scored(stages):
-                writer.write_table(_scores_table(fleet, scored))
+            for alarms in judged_stages(fleet, stages, detection):
+                writer.write_table(_scores_table(fleet, alarms))
     os.replace(half, path)
 
 
@@ -72,8 +90,8 @@ def _all_scored(stages: Iterable[Path]) -> Iterator[ScoredNode]:
             yield from read_scored(folder)
 
 
-def _results_row(fleet: Fleet, scored: ScoredNode, seconds_per_unit: float | None) -> dict[str, Any]:
-    rows = PARADIGMS[scored.paradigm].test_rows(fleet, scored.node)
+def _results_row(fleet: Fleet, alarms: Judged, seconds: float | None, traffic: Traffic | None) -> dict[str, Any]:
+    scored, rows = alarms.scored, alarms.rows
     known = fleet.label[rows] >= 0
     return {
         "dataset": fleet.name,
@@ -86,18 +104,20 @@ def _results_row(fleet: Fleet, scored: ScoredNode, seconds_per_unit: float | Non
         "arm": scored.arm,
         "node": fleet.node_ids[scored.node],
         "role": scored.role,
-        "threshold": scored.threshold,
+        "threshold": alarms.threshold,
         "n_train_rows": scored.n_train_rows,
         "n_train_steps": scored.n_train_steps,
         "training_seconds": scored.training_seconds,
+        "bytes_sent": None if traffic is None else traffic.sent,
+        "bytes_received": None if traffic is None else traffic.received,
         **node_metrics(
-            scored.scores[known], fleet.label[rows][known], scored.threshold, fleet.time[rows][known], seconds_per_unit
+            alarms.scores[known], fleet.label[rows][known], alarms.threshold, fleet.time[rows][known], seconds
         ),
     }
 
 
-def _scores_table(fleet: Fleet, scored: ScoredNode) -> pa.Table:
-    rows = PARADIGMS[scored.paradigm].test_rows(fleet, scored.node)
+def _scores_table(fleet: Fleet, alarms: Judged) -> pa.Table:
+    scored, rows = alarms.scored, alarms.rows
     n = len(rows)
     label = np.asarray(fleet.label[rows])
 
@@ -115,8 +135,8 @@ def _scores_table(fleet: Fleet, scored: ScoredNode) -> pa.Table:
             word(scored.arm),
             word(fleet.node_ids[scored.node]),
             pa.array(np.asarray(fleet.time[rows])),
-            pa.array(scored.scores),
-            pa.array(np.full(n, scored.threshold)),
+            pa.array(alarms.scores),
+            pa.array(np.full(n, alarms.threshold)),
             pa.array(label, mask=label < 0),
         ],
         schema=SCORES_SCHEMA,

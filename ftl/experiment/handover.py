@@ -1,17 +1,20 @@
 """What one training stage hands to the next: the files of a unit, and how they are read."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from ftl.models.state import StackedState
 
 RANKING_FILE, LOCAL_FILE, LOCAL_LONG_FILE = "ranking.csv", "local.safetensors", "local_long.safetensors"
 COHORTS_FILE, GLOBAL_FILE, CENTRALISED_FILE = "cohorts.json", "global.safetensors", "centralised.safetensors"
 ROUNDS_FILE = "rounds.csv"
+PERSONALISED_FILE = "personalised.safetensors"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,18 @@ class Cohort:
     def targets(self, n_nodes: int) -> list[int]:
         """All other nodes: the policy's own complement."""
         return [node for node in range(n_nodes) if node not in self.participants]
+
+
+def headline(cohorts: Sequence[Cohort]) -> int:
+    """The number of the cohort whose personalised models are kept, to be looked at or put to work.
+
+    Of policy top_n (else the first that was run), the middle number of participants (the lower of two), the first draw.
+    """
+    policies = [cohort.policy for cohort in cohorts]
+    policy = "top_n" if "top_n" in policies else policies[0]
+    counts = sorted({cohort.n_participants for cohort in cohorts if cohort.policy == policy})
+    wanted = (policy, counts[(len(counts) - 1) // 2])
+    return [(cohort.policy, cohort.n_participants) for cohort in cohorts].index(wanted)
 
 
 def unit_name(paradigm: str, seed: int) -> str:
@@ -53,6 +68,30 @@ def read_cohorts(folder: Path) -> list[Cohort]:
 def read_global(folder: Path) -> StackedState:
     """The global models of a unit, one per cohort."""
     return load_file(folder / GLOBAL_FILE)
+
+
+def write_personalised(folder: Path, states: Mapping[str, StackedState]) -> None:
+    """Keep the models that the targets of the headline cohort made, by arm; stacked in the order of the nodes."""
+    save_file(
+        {f"{arm}/{name}": value.contiguous() for arm, state in states.items() for name, value in state.items()},
+        folder / PERSONALISED_FILE,
+    )
+
+
+def read_personalised(folder: Path, arm: str) -> StackedState:
+    """The models of the headline cohort's targets under an arm, stacked in the order of the nodes.
+
+    Raises:
+        FileNotFoundError: If the unit kept none: only those of the first seed do.
+        KeyError: If the arm was not run.
+    """
+    if not (folder / PERSONALISED_FILE).exists():
+        raise FileNotFoundError(folder / PERSONALISED_FILE)
+    with safe_open(folder / PERSONALISED_FILE, framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith(f"{arm}/")]  # noqa: SIM118
+        if not names:
+            raise KeyError(arm)
+        return {name.removeprefix(f"{arm}/"): file.get_tensor(name) for name in names}
 
 
 def read_centralised(folder: Path) -> StackedState:

@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 
 from ftl.config import section
 from ftl.data.fleet import read_fleet
-from ftl.detection.settings import DetectionSettings
+from ftl.detection.settings import DetectionSettings, ScoringSettings
 from ftl.evaluation.confusion import confusion
+from ftl.experiment.alarms import ranking_threshold
 from ftl.experiment.handover import LOCAL_FILE, LOCAL_LONG_FILE, RANKING_FILE, unit_name
 from ftl.experiment.progress import UnitReport
 from ftl.experiment.scored import ScoredNode, ScoredWriter
@@ -41,13 +42,13 @@ def local_units(
     local: LocalSettings,
     long_epochs: int,
     rank_by: str,
-    detection: DetectionSettings,
+    scoring: ScoringSettings,
 ) -> list[Unit]:
     """One unit per paradigm and seed."""
     return [
         Unit(
             unit_name(paradigm, seed),
-            partial(train_local, fleet, paradigm, seed, training, local, long_epochs, rank_by, detection),
+            partial(train_local, fleet, paradigm, seed, training, local, long_epochs, rank_by, scoring),
         )
         for paradigm in paradigms
         for seed in seeds
@@ -56,20 +57,17 @@ def local_units(
 
 def local_stage(params: Mapping[str, Any], fleet: Path, out: Path, work: Path) -> None:
     """Train every node on its own, long and short, and rank the nodes."""
-    training, local, detection = (
-        training_settings(params),
-        section(params, "local", LocalSettings),
-        section(params, "detection", DetectionSettings),
-    )
+    training, local = training_settings(params), section(params, "local", LocalSettings)
+    scoring = section(params, "detection", DetectionSettings).scoring
     federate, transfer = section(params, "federate", FederationSettings), section(params, "transfer", TransferSettings)
     long_epochs = federate.n_epochs + transfer.n_epochs
     opened = read_fleet(fleet)
     rank_by = section(params, "select", SelectionSettings).ranking_of(opened.protocol)
     paradigms, seeds = paradigms_of(params), seeds_of(params)
-    units = local_units(fleet, paradigms, seeds, training, local, long_epochs, rank_by, detection)
+    units = local_units(fleet, paradigms, seeds, training, local, long_epochs, rank_by, scoring)
     run_stage(
         f"local {opened.name}", units, out, work,
-        opened.fingerprint, paradigms, seeds, training, local, long_epochs, rank_by, detection,
+        opened.fingerprint, paradigms, seeds, training, local, long_epochs, rank_by, scoring,
     )  # fmt: skip
 
 
@@ -81,7 +79,7 @@ def train_local(
     local: LocalSettings,
     long_epochs: int,
     rank_by: str,
-    detection: DetectionSettings,
+    scoring: ScoringSettings,
     folder: Path,
     report: UnitReport,
 ) -> None:
@@ -96,15 +94,13 @@ def train_local(
     save_file(long.network, folder / LOCAL_LONG_FILE)
 
     ranking_rows = task.ranking_rows(rank_by)
-    ranking_judge = Judge(
-        task.fleet, task.paradigm, task.calibration_rows(rank_by == "test_f1"), training.model, detection
-    )
+    ranking_judge = Judge(task.fleet, task.paradigm, task.earlier_rows(rank_by == "test_f1"), training.model, scoring)
     ranked = list(ranking_judge.judge(short.network, nodes, ranking_rows))
     _ranking(task, ranked, ranking_judge.losses(short.network, nodes, ranking_rows), ranking_rows).to_csv(
         folder / RANKING_FILE, index=False, float_format="%.17g"
     )
 
-    judge = Judge(task.fleet, task.paradigm, task.calibration_rows(), training.model, detection)
+    judge = Judge(task.fleet, task.paradigm, task.earlier_rows(), training.model, scoring)
     with ScoredWriter(folder) as writer:
         for arm, state, epochs, seconds in (
             ("untrained", task.initial_state(), 0, 0.0),
@@ -148,11 +144,13 @@ def _fit_all(
 
 
 def _ranking(task: Task, ranked: list[NodeScores], losses: list[float], rows: list[np.ndarray]) -> pd.DataFrame:
+    threshold_of = ranking_threshold(task.fleet.protocol, task.paradigm.name)
     f1 = []
     for scores, of_node in zip(ranked, rows, strict=True):
-        label = task.fleet.label[of_node]
+        label, label_before = task.fleet.label[of_node], task.fleet.label[scores.earlier_rows]
         known = label >= 0
-        f1.append(confusion(scores.scores[known] > scores.threshold, label[known]).f1)
+        threshold = threshold_of(scores.earlier[label_before != 1].astype(np.float64))
+        f1.append(confusion(scores.scores[known] > threshold, label[known]).f1)
     return pd.DataFrame({"node": range(task.n_nodes), "f1": f1, "loss": losses})
 
 
@@ -170,8 +168,9 @@ def _scored(task: Task, judge: Judge, arm: str, state: StackedState, epochs: int
             draw=None,
             role=None,
             node=node,
-            threshold=scores.threshold,
             scores=scores.scores,
+            earlier=scores.earlier,
+            earlier_rows=scores.earlier_rows,
             n_train_rows=len(task.train[node].rows) if epochs else 0,
             n_train_steps=steps[node],
             training_seconds=shares[node],

@@ -1,9 +1,15 @@
-"""Scored nodes: what training stages hand to evaluation. Scores stay scores until metrics are computed from them."""
+"""Scored nodes: what training stages hand to evaluation. Scores stay scores: alarms are made of them later.
 
+They are stored as the models gave them, neither smoothed nor compared with a threshold, on the test rows and on the
+rows before them, so that every rule of alarms can be tried without training again.
+"""
+
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,15 +20,17 @@ SCORED_FILE = "scored.parquet"
 
 @dataclass(frozen=True)
 class ScoredNode:
-    """One model's scores on one node's test rows.
+    """One model's scores on one node.
 
     Attributes:
         arm: What the node did (see DESIGN of the results table); ``policy``, ``n_participants``, ``draw`` are None
             without a cohort.
         role: ``target`` or ``participant`` of the cohort; None without a cohort.
         node: The node's position in the fleet.
-        threshold: A row is flagged if its score is greater.
-        scores: Score of each of the paradigm's test rows of this node, in time order, shape (T,), float64.
+        scores: Score of each of the paradigm's test rows of this node, in time order, shape (T,), float32.
+        earlier: Scores of rows before the test part, shape (E,), float32.
+        earlier_rows: Those rows' numbers in the fleet, ascending, shape (E,): the normal rows that the model was
+            trained on and the whole validation slice.
         n_train_rows: Rows that this node trained on for this model (0 for a model taken as it is).
         n_train_steps: Gradient steps made on this node.
         training_seconds: CPU seconds of these steps: the stack's time, shared out by steps.
@@ -36,11 +44,17 @@ class ScoredNode:
     draw: int | None
     role: str | None
     node: int
-    threshold: float
     scores: np.ndarray
+    earlier: np.ndarray
+    earlier_rows: np.ndarray
     n_train_rows: int
     n_train_steps: int
     training_seconds: float
+
+    @property
+    def run(self) -> tuple[Any, ...]:
+        """What the nodes that run the same model, or one trained in the same way, have in common."""
+        return (self.paradigm, self.seed, self.arm, self.policy, self.n_participants, self.draw)
 
 
 _SCHEMA = pa.schema(
@@ -53,13 +67,19 @@ _SCHEMA = pa.schema(
         ("draw", pa.int32()),
         ("role", pa.string()),
         ("node", pa.int32()),
-        ("threshold", pa.float64()),
-        ("scores", pa.list_(pa.float64())),
+        ("scores", pa.list_(pa.float32())),
+        ("earlier", pa.list_(pa.float32())),
+        ("earlier_rows", pa.list_(pa.int64())),
         ("n_train_rows", pa.int32()),
         ("n_train_steps", pa.int32()),
         ("training_seconds", pa.float64()),
     ]
 )
+_VECTORS = ("scores", "earlier", "earlier_rows")
+# Row numbers ascend in steps of one, nearly: their differences take no room.
+_ENCODING = {f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in _VECTORS[:2]} | {
+    "earlier_rows.list.element": "DELTA_BINARY_PACKED"
+}
 
 
 class ScoredWriter:
@@ -70,7 +90,9 @@ class ScoredWriter:
         self.half = folder / (SCORED_FILE + ".half")
 
     def __enter__(self) -> "ScoredWriter":
-        self.writer = pq.ParquetWriter(self.half, _SCHEMA, compression="zstd")
+        self.writer = pq.ParquetWriter(
+            self.half, _SCHEMA, compression="zstd", use_dictionary=False, column_encoding=_ENCODING
+        )
         return self
 
     def write(self, nodes: Iterable[ScoredNode]) -> None:
@@ -93,8 +115,13 @@ def read_scored(folder: Path) -> Iterator[ScoredNode]:
     with pq.ParquetFile(folder / SCORED_FILE) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
-            scores = table.column("scores").combine_chunks()
-            values, offsets = scores.values.to_numpy(), scores.offsets.to_numpy()
-            plain = table.drop_columns(["scores"]).to_pylist()
-            for row, first, last in zip(plain, offsets[:-1], offsets[1:], strict=True):
-                yield ScoredNode(scores=values[first:last], **row)
+            vectors = (_split(table.column(name).combine_chunks()) for name in _VECTORS)
+            plain = table.drop_columns(list(_VECTORS)).to_pylist()
+            for row, scores, earlier, rows in zip(plain, *vectors, strict=True):
+                yield ScoredNode(**row, scores=scores, earlier=earlier, earlier_rows=rows)
+
+
+def _split(lists: pa.ListArray) -> list[np.ndarray]:
+    """The vectors of a column of lists, without a copy."""
+    values, offsets = lists.values.to_numpy(), lists.offsets.to_numpy()
+    return [values[first:last] for first, last in itertools.pairwise(offsets)]

@@ -1,4 +1,4 @@
-"""Models to scores: every model judges the test rows of a node, calibrated on that node's own training rows."""
+"""Models to scores: every model scores the test rows of a node and the rows before them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,7 @@ import torch
 
 from ftl.data.fleet import Fleet
 from ftl.detection.scores import ANOMALY_SCORES
-from ftl.detection.settings import DetectionSettings
-from ftl.detection.smoothing import smooth_train_test
-from ftl.detection.thresholds import fixed, threshold_for
+from ftl.detection.settings import ScoringSettings
 from ftl.errors import UserError
 from ftl.learning.paradigms import Paradigm
 from ftl.models.network import ModelSettings, StackedNetwork, build_network
@@ -19,32 +17,32 @@ from ftl.models.state import StackedState, n_models
 
 @dataclass(frozen=True)
 class NodeScores:
-    """A model's scores on a node and the threshold set on the node's own rows before the test part."""
+    """A model's scores on a node, as float32: of the rows asked for, and of the rows before the test part."""
 
     scores: np.ndarray
-    threshold: float
+    earlier: np.ndarray
+    earlier_rows: np.ndarray
 
 
 class Judge:
     """Scores models of one paradigm on nodes of one fleet.
 
     Args:
-        calibration: Rows of each node, before its test part and not labelled anomalous, on which its residual variance
-            and threshold are set; in time order.
+        earlier: Rows of each node before its test part, in time order, that are scored beside those asked for. Those
+            that are not labelled anomalous are what its residual variance is set on.
     """
 
     def __init__(
         self,
         fleet: Fleet,
         paradigm: Paradigm,
-        calibration: Sequence[np.ndarray],
+        earlier: Sequence[np.ndarray],
         model: ModelSettings,
-        detection: DetectionSettings,
+        scoring: ScoringSettings,
     ) -> None:
-        self.fleet, self.paradigm, self.calibration, self.detection = fleet, paradigm, calibration, detection
+        self.fleet, self.paradigm, self.earlier, self.scoring = fleet, paradigm, earlier, scoring
         self.model = model
-        self._calibration_cache: dict[int, np.ndarray] = {}
-        self.threshold = threshold_for(fleet.protocol, paradigm.name, detection)
+        self._earlier_x: dict[int, np.ndarray] = {}
 
     def judge(self, states: StackedState, nodes: Sequence[int], rows: Sequence[np.ndarray]) -> Iterator[NodeScores]:
         """Scores of model k on ``rows[k]`` of node ``nodes[k]``; a stack of one model judges every node."""
@@ -69,35 +67,27 @@ class Judge:
         return losses
 
     def _judge_node(self, network: StackedNetwork, model: int, node: int, rows: np.ndarray) -> NodeScores:
-        x, x_before = np.asarray(self.fleet.x[rows]), self._calibration_x(node)
+        x, x_before, before = np.asarray(self.fleet.x[rows]), self._x_before(node), self.earlier[node]
         if self.paradigm.network == "classifier":
-            scores = self._output(network, model, node, x)[:, 0].astype(np.float64)
-            before = self._output(network, model, node, x_before)[:, 0].astype(np.float64)
+            scores = self._output(network, model, node, x)[:, 0]
+            earlier = self._output(network, model, node, x_before)[:, 0]
         else:
             residual = self._residual(network, model, node, x_before)
-            score = ANOMALY_SCORES[self.detection.score](residual, self.detection.variance_floor)
-            scores, before = score(self._residual(network, model, node, x)), score(residual)
-        if self.detection.smoothing_half_life > 0:
-            time, calibration = self.fleet.time, self.calibration[node]
-            before, scores = smooth_train_test(
-                before, scores, time[calibration], time[rows], self.detection.smoothing_half_life
-            )
-        return NodeScores(scores, self.threshold(before, self.detection))
+            normal = self.fleet.label[before] != 1
+            fit = ANOMALY_SCORES[self.scoring.score]
+            score = fit(residual if normal.all() else residual[normal], self.scoring.variance_floor)
+            scores, earlier = score(self._residual(network, model, node, x)), score(residual)
+        return NodeScores(scores.astype(np.float32), earlier.astype(np.float32), before)
 
     def _network(self, states: StackedState) -> StackedNetwork:
         network = build_network(self.paradigm.network, n_models(states), self.fleet.x.shape[1], self.model)
         network.load_state_dict(states)
         return network
 
-    def _calibration_x(self, node: int) -> np.ndarray:
-        """A node's calibration rows: nothing of them where the threshold does not look at them."""
-        if node not in self._calibration_cache:
-            rows = self.calibration[node]
-            needed = self.threshold is not fixed or self.detection.smoothing_half_life > 0
-            if self.paradigm.network == "classifier" and not needed:
-                rows = rows[:0]
-            self._calibration_cache[node] = np.asarray(self.fleet.x[rows])
-        return self._calibration_cache[node]
+    def _x_before(self, node: int) -> np.ndarray:
+        if node not in self._earlier_x:
+            self._earlier_x[node] = np.asarray(self.fleet.x[self.earlier[node]])
+        return self._earlier_x[node]
 
     def _residual(self, network: StackedNetwork, model: int, node: int, x: np.ndarray) -> np.ndarray:
         """What the model does not reproduce, 0 for features muted on the node: of those it tells nothing."""

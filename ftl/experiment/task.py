@@ -76,18 +76,17 @@ class Task:
             return [self.paradigm.test_rows(self.fleet, node) for node in range(self.n_nodes)]
         return [self.fleet.rows(node, VALIDATION) for node in range(self.n_nodes)]
 
-    def calibration_rows(self, with_validation: bool = True) -> list[np.ndarray]:
-        """Rows of each node that thresholds are set on: normal training rows, validation rows less their anomalies.
+    def earlier_rows(self, with_validation: bool = True) -> list[np.ndarray]:
+        """Rows of each node before its test part that are scored: normal training rows and the validation slice.
 
         Ranking on the validation slice itself takes the training rows alone.
         """
         if not with_validation:
             return [of_node.normal for of_node in self.train]
-        rows = []
-        for node, of_node in enumerate(self.train):
-            validation = self.fleet.rows(node, VALIDATION)
-            rows.append(np.sort(np.concatenate([of_node.normal, validation[self.fleet.label[validation] != 1]])))
-        return rows
+        return [
+            np.sort(np.concatenate([of_node.normal, self.fleet.rows(node, VALIDATION)]))
+            for node, of_node in enumerate(self.train)
+        ]
 
     def test_rows(self) -> list[np.ndarray]:
         return [self.paradigm.test_rows(self.fleet, node) for node in range(self.n_nodes)]

@@ -7,8 +7,17 @@ from typing import Any
 
 from ftl.config import section
 from ftl.data.fleet import read_fleet
-from ftl.detection.settings import DetectionSettings
-from ftl.experiment.handover import Cohort, read_centralised, read_cohorts, read_global, read_local, unit_name
+from ftl.detection.settings import DetectionSettings, ScoringSettings
+from ftl.experiment.handover import (
+    Cohort,
+    headline,
+    read_centralised,
+    read_cohorts,
+    read_global,
+    read_local,
+    unit_name,
+    write_personalised,
+)
 from ftl.experiment.progress import UnitReport
 from ftl.experiment.scored import ScoredNode, ScoredWriter
 from ftl.experiment.scoring import Judge, NodeScores
@@ -20,7 +29,7 @@ from ftl.learning.batches import StackRows
 from ftl.learning.fit import FitState
 from ftl.learning.training import FineTuning, LocalTraining
 from ftl.models.network import ENCODER, StackedNetwork
-from ftl.models.state import StackedState, repeat, split_off, take
+from ftl.models.state import StackedState, join, repeat, split_off, take
 from ftl.randomness import generator
 
 MAX_STACK = 64
@@ -34,7 +43,7 @@ def transfer_units(
     seeds: tuple[int, ...],
     training: TrainingSettings,
     transfer: TransferSettings,
-    detection: DetectionSettings,
+    scoring: ScoringSettings,
 ) -> list[Unit]:
     """One unit per paradigm and seed."""
     return [
@@ -49,7 +58,8 @@ def transfer_units(
                 seed,
                 training,
                 transfer,
-                detection,
+                scoring,
+                seed == seeds[0],
             ),
         )
         for paradigm in paradigms
@@ -59,13 +69,13 @@ def transfer_units(
 
 def transfer_stage(params: Mapping[str, Any], fleet: Path, local: Path, federated: Path, out: Path, work: Path) -> None:
     """Hand the global models to the targets and score every arm."""
-    training, detection = training_settings(params), section(params, "detection", DetectionSettings)
+    training, scoring = training_settings(params), section(params, "detection", DetectionSettings).scoring
     transfer = section(params, "transfer", TransferSettings)
     paradigms, seeds = paradigms_of(params), seeds_of(params)
-    units = transfer_units(fleet, local, federated, paradigms, seeds, training, transfer, detection)
+    units = transfer_units(fleet, local, federated, paradigms, seeds, training, transfer, scoring)
     run_stage(
         f"transfer {read_fleet(fleet).name}", units, out, work,
-        stage_key(local), stage_key(federated), paradigms, seeds, training, transfer, detection,
+        stage_key(local), stage_key(federated), paradigms, seeds, training, transfer, scoring,
     )  # fmt: skip
 
 
@@ -77,21 +87,27 @@ def transfer_to_targets(
     seed: int,
     training: TrainingSettings,
     transfer: TransferSettings,
-    detection: DetectionSettings,
+    scoring: ScoringSettings,
+    keep: bool,
     folder: Path,
     report: UnitReport,
 ) -> None:
-    """Score every target of every cohort under every arm, and the global model as it is on its own participants."""
+    """Score every target of every cohort under every arm, and the global model as it is on its own participants.
+
+    With ``keep``, the models of the headline cohort's targets are kept beside the scores.
+    """
     task = Task.open(fleet, paradigm, seed, training)
     tuner = Tuner(
         task,
         transfer,
-        Judge(task.fleet, task.paradigm, task.calibration_rows(), training.model, detection),
+        Judge(task.fleet, task.paradigm, task.earlier_rows(), training.model, scoring),
         folder,
         report,
     )
     cohorts, models = read_cohorts(federated), read_global(federated)
     pairs = [(number, node) for number, cohort in enumerate(cohorts) for node in cohort.targets(task.n_nodes)]
+    kept = headline(cohorts) if keep else None
+    personalised: dict[str, list[StackedState]] = {}
     with ScoredWriter(folder) as writer:
         if "zero_shot" in transfer.arms:
             for number, cohort in enumerate(cohorts):
@@ -106,18 +122,23 @@ def transfer_to_targets(
                 for number, chunk in enumerate(_chunks(pairs)):
                     received = take(models, [which for which, _ in chunk])
                     of = [cohorts[which] for which, _ in chunk]
-                    writer.write(tuner.tuned(arm, of, received, [node for _, node in chunk], whole, f"{arm}-{number}"))
+                    nodes = [node for _, node in chunk]
+                    tuned = tuner.tune(received, nodes, whole, f"{arm}-{number}")
+                    writer.write(tuner.judged(arm, of, nodes, tuned))
+                    if mine := [position for position, (which, _) in enumerate(chunk) if which == kept]:
+                        personalised.setdefault(arm, []).append(take(tuned.network, mine))
         if "single_source" in transfer.arms:
             source = int(generator(seed, "single source").integers(task.n_nodes))
             targets = [node for node in range(task.n_nodes) if node != source]
             if targets:
                 received = repeat(take(read_local(local), [source]), len(targets))
-                writer.write(
-                    tuner.tuned("single_source", [None] * len(targets), received, targets, False, "single_source")
-                )
+                tuned = tuner.tune(received, targets, False, "single_source")
+                writer.write(tuner.judged("single_source", [None] * len(targets), targets, tuned))
         if "centralised" in transfer.arms:
             everyone = list(range(task.n_nodes))
             writer.write(tuner.as_it_is("centralised", None, None, read_centralised(federated), everyone))
+    if personalised:
+        write_personalised(folder, {arm: join(states) for arm, states in personalised.items()})
 
 
 class Tuner:
@@ -135,15 +156,7 @@ class Tuner:
         for node, scores in zip(nodes, judged, strict=True):
             yield self._scored(arm, cohort, role, node, scores)
 
-    def tuned(
-        self,
-        arm: str,
-        cohorts: Sequence[Cohort | None],
-        received: StackedState,
-        nodes: Sequence[int],
-        whole: bool,
-        name: str,
-    ) -> Iterator[ScoredNode]:
+    def tune(self, received: StackedState, nodes: Sequence[int], whole: bool, name: str) -> FitState:
         """Each node fine-tunes the model that it received: the decoder alone, or (``whole``) all of it."""
         task = self.task
         if not whole and self.transfer.decoder_init == "reinitialise":
@@ -162,13 +175,18 @@ class Tuner:
             )
 
         rows = task.stack_rows(nodes, "fine-tuning")
-        result = task.fit(build, FitState(received), rows, self.transfer.n_epochs, self.folder, name, self.report)
-        steps = [self.transfer.n_epochs * task.steps_per_epoch(node) for node in nodes]
-        seconds = shared_out(result.seconds, steps)
-        judged = self.judge.judge(result.network, nodes, [self.test_rows[node] for node in nodes])
+        return task.fit(build, FitState(received), rows, self.transfer.n_epochs, self.folder, name, self.report)
+
+    def judged(
+        self, arm: str, cohorts: Sequence[Cohort | None], nodes: Sequence[int], tuned: FitState
+    ) -> Iterator[ScoredNode]:
+        """The nodes' own models on their own test rows."""
+        steps = [self.transfer.n_epochs * self.task.steps_per_epoch(node) for node in nodes]
+        seconds = shared_out(tuned.seconds, steps)
+        judged = self.judge.judge(tuned.network, nodes, [self.test_rows[node] for node in nodes])
         for k, (node, scores) in enumerate(zip(nodes, judged, strict=True)):
             role = None if cohorts[k] is None else "target"
-            n_rows = len(task.train[node].rows)
+            n_rows = len(self.task.train[node].rows)
             yield self._scored(arm, cohorts[k], role, node, scores, n_rows, steps[k], seconds[k])
 
     def _scored(
@@ -192,8 +210,9 @@ class Tuner:
             draw=draw,
             role=role,
             node=node,
-            threshold=scores.threshold,
             scores=scores.scores,
+            earlier=scores.earlier,
+            earlier_rows=scores.earlier_rows,
             n_train_rows=n_rows,
             n_train_steps=n_steps,
             training_seconds=seconds,

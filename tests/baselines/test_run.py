@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from ftl.baselines import BASELINES, ScoredNode, run_baselines
-from ftl.baselines.run import TrainingRows
 from ftl.data.fleet import TEST, TRAIN, VALIDATION, Fleet
-from ftl.detection import DetectionSettings, smooth_train_test
+from ftl.detection import ScoringSettings
 from ftl.errors import ConfigError, TelemetryError
 
 EVERY = pytest.mark.parametrize("name", BASELINES)
 
 
-def run(fleet: Fleet, name: str, seeds: tuple[int, ...] = (0,), **settings: object) -> list[ScoredNode]:
-    return list(run_baselines(fleet, [name], seeds, DetectionSettings(**settings)))
+SCORING = ScoringSettings("nres", 1e-4)
+
+
+def run(fleet: Fleet, name: str, seeds: tuple[int, ...] = (0,)) -> list[ScoredNode]:
+    return list(run_baselines(fleet, [name], seeds, SCORING))
 
 
 def with_arrays(fleet: Fleet, **changed: np.ndarray) -> Fleet:
@@ -29,7 +31,9 @@ def test_a_baseline_scores_every_test_row_of_every_node(name, fleet):
         assert result.score.shape == result.rows.shape
         assert result.score.dtype == np.float64
         assert np.isfinite(result.score).all()
-        assert np.isfinite(result.threshold)
+        np.testing.assert_array_equal(result.earlier_rows, fleet.rows(result.node, TRAIN, VALIDATION))
+        assert result.earlier.shape == result.earlier_rows.shape
+        assert np.isfinite(result.earlier).all()
         assert result.n_train_rows == 240
         assert result.train_seconds >= 0
 
@@ -52,24 +56,13 @@ def test_a_baseline_ranks_planted_anomalies_above_normal_rows(name, fleet):
         assert np.median(result.score[anomalous]) > np.quantile(result.score[~anomalous], 0.95)
 
 
-@EVERY
-def test_the_threshold_is_the_98th_percentile_of_training_scores_also_where_fixed_is_asked_for(name, fleet):
-    training = TrainingRows(fleet, [fleet.rows(node, TRAIN) for node in range(3)])
-    fitted = [score for score, _ in BASELINES[name].fit(training, 0, DetectionSettings())]
-    train_scores = [score(fleet.x[rows]) for score, rows in zip(fitted, training.of_node, strict=True)]
-    for kind in ("protocol", "percentile", "fixed"):
-        thresholds = [result.threshold for result in run(fleet, name, threshold=kind)]
-        assert thresholds == [np.percentile(scores, 98) for scores in train_scores]
-    halfway = [scores.min() + (scores.max() - scores.min()) / 2 for scores in train_scores]
-    assert [result.threshold for result in run(fleet, name, threshold="fixed_on_scaled")] == pytest.approx(halfway)
-
-
-@EVERY
+@pytest.mark.parametrize("name", [name for name in BASELINES if name != "random"])
 def test_test_rows_leave_no_trace_in_training(name, fleet):
     x = fleet.x.copy()
     x[fleet.part != TRAIN] = 3.0
     for result, disturbed in zip(run(fleet, name), run(with_arrays(fleet, x=x), name), strict=True):
-        assert result.threshold == disturbed.threshold
+        train = np.isin(result.earlier_rows, fleet.rows(result.node, TRAIN))
+        np.testing.assert_array_equal(result.earlier[train], disturbed.earlier[train])
 
 
 @EVERY
@@ -94,7 +87,7 @@ def test_a_node_whose_telemetry_never_changes_has_finite_scores(name, fleet):
     scale[1], muted[1] = 1.0, True
     for result in run(with_arrays(fleet, x=x, scale=scale, muted=muted), name):
         assert np.isfinite(result.score).all()
-        assert np.isfinite(result.threshold)
+        assert np.isfinite(result.earlier).all()
 
 
 @EVERY
@@ -105,31 +98,21 @@ def test_one_training_row_and_no_test_row_are_enough(name, fleet):
     results = run(with_arrays(fleet, part=part), name)
     assert results[2].n_train_rows == 1
     assert len(results[2].score) == 0
-    assert np.isfinite(results[2].threshold)
-
-
-@EVERY
-def test_smoothing_is_honoured(name, fleet):
-    raw = run(fleet, name)
-    for result, smoothed in zip(raw, run(fleet, name, smoothing_half_life=3.0), strict=True):
-        time = fleet.time[result.rows]  # validation and gap rows lie before the test, so that it starts anew
-        _, expected = smooth_train_test(np.zeros(9), result.score, np.arange(9), time, 3.0)
-        np.testing.assert_allclose(smoothed.score, expected, rtol=1e-9)
-        assert not np.array_equal(smoothed.score, result.score)
+    assert np.isfinite(results[2].earlier).all()
 
 
 def test_the_paradigm_may_say_which_training_rows_count(fleet):
-    results = run_baselines(fleet, ["pca"], [0], DetectionSettings(), lambda label: np.arange(len(label)) < 100)
+    results = run_baselines(fleet, ["pca"], [0], SCORING, lambda label: np.arange(len(label)) < 100)
     assert [result.n_train_rows for result in results] == [100, 100, 100]
 
 
 def test_an_unknown_baseline_is_named_before_anything_is_fitted(fleet):
     with pytest.raises(ConfigError, match="unknown 'lof'; known: random, pca"):
-        run_baselines(fleet, ["pca", "lof"], [0], DetectionSettings())
+        run_baselines(fleet, ["pca", "lof"], [0], SCORING)
 
 
 def test_a_node_without_a_normal_training_row_is_named(fleet):
     label = fleet.label.copy()
     label[fleet.rows(1, TRAIN)] = 1
     with pytest.raises(TelemetryError, match="toy: node b: no training row"):
-        run_baselines(with_arrays(fleet, label=label), ["random"], [0], DetectionSettings())
+        run_baselines(with_arrays(fleet, label=label), ["random"], [0], SCORING)

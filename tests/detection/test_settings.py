@@ -17,6 +17,14 @@ from ftl.errors import ConfigError
         ("fixed_threshold", float("nan")),
         ("smoothing_half_life", -1),
         ("smoothing_half_life", float("inf")),
+        ("conformal_alpha", 0),
+        ("conformal_alpha", 1.0),
+        ("pot_level", 100),
+        ("pot_risk", 0.02),
+        ("pot_risk", 0.0),
+        ("alarms_per_node_day", -0.5),
+        ("alarms_per_node_day", "few"),
+        ("summary_spread", 0.0),
         ("variance_floor", 0.0),
         ("variance_floor", None),
     ],
@@ -34,3 +42,11 @@ def test_every_known_score_and_threshold_can_be_set():
 
 def test_whole_numbers_are_numbers():
     assert DetectionSettings(percentile=99, smoothing_half_life=3, fixed_threshold=1).percentile == 99
+
+
+def test_the_risk_of_peaks_over_threshold_must_lie_beyond_its_level():
+    assert DetectionSettings(pot_level=90, pot_risk=0.05).pot_risk == 0.05
+    with pytest.raises(
+        ConfigError, match=r"detection\.pot_risk: .*less than 0\.01, the share above detection\.pot_level"
+    ):
+        DetectionSettings(pot_level=99, pot_risk=0.05)

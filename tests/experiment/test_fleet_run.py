@@ -276,14 +276,19 @@ def test_a_decoder_initialised_anew_gives_another_model_to_targets_alone(run_fle
         assert (scores_of(kept.out, arm) != scores_of(anew.out, arm)).mean() > 0.9, arm
 
 
-def test_smoothing_changes_every_score_and_no_model(run_fleet, tmp_path: Path) -> None:
-    plain = run_fleet(out=tmp_path / "plain")
-    smooth = run_fleet("detection.smoothing_half_life=4", out=tmp_path / "smooth")
-    assert global_models(plain.out).read_bytes() == global_models(smooth.out).read_bytes()
-    for arm in ("local", "transfer", "centralised"):
-        before, after = scores_of(plain.out, arm), scores_of(smooth.out, arm)
-        assert (before != after).mean() > 0.9
-        assert np.abs(np.diff(after)).mean() < 0.7 * np.abs(np.diff(before)).mean(), "smoother scores move less"
+def test_rules_of_alarms_train_nothing_again(run_fleet) -> None:
+    plain = run_fleet(dump_scores=True)
+    models, before = global_models(plain.out).stat(), pd.read_parquet(plain.out / "scores.parquet")
+    smooth = run_fleet("detection.smoothing_half_life=4", "detection.percentile=90", dump_scores=True)
+    assert global_models(smooth.out).stat().st_mtime_ns == models.st_mtime_ns
+    after = pd.read_parquet(smooth.out / "scores.parquet")
+    pd.testing.assert_frame_equal(before[["arm", "node", "step"]], after[["arm", "node", "step"]])
+    assert (before["threshold"] > after["threshold"]).mean() > 0.9, "a lower percentile flags more"
+    some = before[before["arm"].isin(["local", "transfer", "centralised"])]
+    for rows in some.groupby(["arm", "policy", "draw", "node"], dropna=False, observed=True).groups.values():
+        raw, smoothed = before.loc[rows, "score"], after.loc[rows, "score"]
+        assert (raw != smoothed).mean() > 0.9
+        assert smoothed.diff().abs().mean() < 0.8 * raw.diff().abs().mean(), "smoother scores move less"
 
 
 @pytest.mark.parametrize("setting", ["federate.client_state=kept", "federate.weighting=uniform"])
