@@ -51,6 +51,9 @@ def overview_sentences(summary: pd.DataFrame, arm: str = "transfer") -> list[str
     sentences = []
     for (protocol, dataset), group in summary.groupby(["protocol", "dataset"], sort=True):
         cells = group[group["arm"] == arm]
+        if not (cells["n_nodes"] > 0).any():
+            sentences.append(f"{dataset} ({protocol}): {_not_scored(cells, arm)}")
+            continue
         n_gains = sum(_gained(cell) for _, cell in cells.iterrows())
         sentences.append(
             f"{dataset} ({protocol}): {arm} beat both local and local_long in {n_gains} of {len(cells)} cells."
@@ -104,6 +107,16 @@ def _paradigm_sentence(cells: pd.DataFrame, arm: str) -> str:
             f"{(verdicts == 'worse').sum()} of {len(cells)} cells"
         )
     return f"{cells['dataset'].iloc[0]}, {cells['paradigm'].iloc[0]}: {arm} {'; '.join(parts)}."
+
+
+def _not_scored(cells: pd.DataFrame, arm: str) -> str:
+    """Why there is nothing to judge."""
+    if cells.empty:
+        return f"the arm {arm} was not run, so that there is nothing to judge."
+    return (
+        f"{arm} could not be scored: no target node has an anomaly among its test rows, so that F1 is undefined and "
+        "nothing can be said about a gain."
+    )
 
 
 def _baseline_sentences(cells: pd.DataFrame) -> list[str]:

@@ -133,8 +133,8 @@ def train_federated(
     cohorts = choose_cohorts(read_ranking(local), select, seed)
     global_states: list[StackedState] = []
     records: list[dict[str, object]] = []
-    for number, group in enumerate(_stacks(cohorts)):
-        result = _train_group(task, group, federate, folder, f"federated-{number}", report)
+    for number, group in enumerate(stacks(cohorts)):
+        result = train_group(task, group, federate, folder, f"federated-{number}", report)
         starts = np.cumsum([0, *(len(cohort.participants) for cohort in group)])[:-1]
         global_states.append(take(result.network, starts.tolist()))  # all clients of a cohort hold the aggregate
         records.extend(_rounds(task, group, result, federate))
@@ -144,7 +144,7 @@ def train_federated(
     save_file(_train_centralised(task, federate, folder, report).network, folder / CENTRALISED_FILE)
 
 
-def _stacks(cohorts: list[Cohort]) -> Iterator[list[Cohort]]:
+def stacks(cohorts: list[Cohort]) -> Iterator[list[Cohort]]:
     """Cohorts that train in one stack: as many as fit."""
     group: list[Cohort] = []
     for cohort in cohorts:
@@ -156,9 +156,16 @@ def _stacks(cohorts: list[Cohort]) -> Iterator[list[Cohort]]:
         yield group
 
 
-def _train_group(
-    task: Task, group: list[Cohort], federate: FederationSettings, folder: Path, name: str, report: UnitReport
+def train_group(
+    task: Task,
+    group: list[Cohort],
+    federate: FederationSettings,
+    folder: Path,
+    name: str,
+    report: UnitReport,
+    start: FitState | None = None,
 ) -> FitState:
+    """Train the global models of cohorts in one stack, from the initial state or on from some rounds (``start``)."""
     clients = [node for cohort in group for node in cohort.participants]
     ends = np.cumsum([len(cohort.participants) for cohort in group])
     positions = [list(range(end - len(cohort.participants), end)) for cohort, end in zip(group, ends, strict=True)]
@@ -176,7 +183,7 @@ def _train_group(
             client_state=federate.client_state,
         )  # fmt: skip
 
-    start = FitState(repeat(task.initial_state(), len(clients)))
+    start = start or FitState(repeat(task.initial_state(), len(clients)))
     return task.fit(build, start, task.stack_rows(clients, "client"), federate.n_epochs, folder, name, report)
 
 

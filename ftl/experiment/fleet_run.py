@@ -1,35 +1,30 @@
 """``ftl run``: the whole method on one fleet, without DVC and without git."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ftl.config import protocol_of, section, words
+from ftl.config import protocol_of, section
 from ftl.data.fleet import CARD_FILE, Fleet, read_fleet
 from ftl.data.node_table import TelemetrySource
 from ftl.data.prepare import PrepareSettings, Progress, fleet_fingerprint, prepare_fleet
-from ftl.detection.settings import DetectionSettings
+from ftl.detection.raw_rows import keeps_rules
 from ftl.errors import ConfigError, UserError
-from ftl.evaluation.results import write_results
-from ftl.evaluation.summary import write_summary
-from ftl.experiment.classical import baseline_units
-from ftl.experiment.evaluate import evaluate_fleet, scored_stages, summarise_results, write_scores
+from ftl.experiment.classical import baseline_stage
+from ftl.experiment.detectors import export_detectors
+from ftl.experiment.evaluate import scored_stages
 from ftl.experiment.federated import check_cohort_sizes, federated_stage
 from ftl.experiment.local import local_stage
-from ftl.experiment.rounds import read_rounds
-from ftl.experiment.seeds import seeds_of
+from ftl.experiment.measured import measured
+from ftl.experiment.results_folder import STAGES, FleetFolders
+from ftl.experiment.results_writer import write_results_folder
 from ftl.experiment.settings import paradigms_of
 from ftl.experiment.transfer import transfer_stage
-from ftl.experiment.units import run_stage
 from ftl.federation.settings import SelectionSettings
 
-RESULTS_FILE, SUMMARY_FILE, SCORES_FILE, ROUNDS_FILE, PARAMS_FILE = (
-    "results.parquet", "summary.csv", "scores.parquet", "rounds.csv", "params.json",
-)  # fmt: skip
+PREPARE_COST_FILE = "prepare_cost.json"
 
 
 class FleetRun:
@@ -74,48 +69,34 @@ class FleetRun:
     def _prepare(self, source: TelemetrySource, progress: Progress | None) -> Fleet:
         settings, protocol = section(self.params, "prepare", PrepareSettings), protocol_of(self.params)
         done = read_fleet(self.fleet_folder) if (self.fleet_folder / CARD_FILE).exists() else None
-        if done is not None and done.fingerprint == fleet_fingerprint(source, settings, protocol):
+        if done is not None and keeps_rules(done) and done.fingerprint == fleet_fingerprint(source, settings, protocol):
             return done
-        return prepare_fleet(source, settings, protocol, self.fleet_folder, progress)
+        with measured(self.stages / PREPARE_COST_FILE):
+            return prepare_fleet(source, settings, protocol, self.fleet_folder, progress)
 
     def train(self) -> None:
         """Baselines, local, federated and transferred models, in that order."""
         at, fleet = self.stages, self.fleet_folder
-        names, seeds = words(self.params, "baselines"), seeds_of(self.params)
-        detection = section(self.params, "detection", DetectionSettings)
         if "baselines" in scored_stages(paradigms_of(self.params)):
-            units = baseline_units(fleet, names, seeds, detection)
-            run_stage(
-                f"baselines {self.fleet.name}",
-                units,
-                at / "baselines",
-                self.work,
-                self.fleet.fingerprint,
-                names,
-                seeds,
-                detection,
-            )
+            baseline_stage(self.params, fleet, at / "baselines", self.work)
         local_stage(self.params, fleet, at / "local", self.work)
         federated_stage(self.params, fleet, at / "local", at / "federated", self.work)
         transfer_stage(self.params, fleet, at / "local", at / "federated", at / "transfer", self.work)
 
     def evaluate(self, dump_scores: bool) -> pd.DataFrame:
-        """Write results.parquet, summary.csv, rounds.csv and, on request, scores.parquet."""
-        stages = [self.stages / name for name in scored_stages(paradigms_of(self.params))]
-        name = self.fleet.name
-        self.results = evaluate_fleet(self.fleet, stages)
-        self.summary = summarise_results(self.results, {name: self.fleet})
-        self.rounds = read_rounds({name: self.stages / "federated"})
-        summary_file = self.out / SUMMARY_FILE
-        earlier = summary_file.read_bytes() if summary_file.exists() else b""
-        write_results(self.results, self.out / RESULTS_FILE)
-        write_summary(self.summary, summary_file)
-        self.rounds.to_csv(self.out / ROUNDS_FILE, index=False)
-        if dump_scores:
-            write_scores({name: (self.fleet, stages)}, self.out / SCORES_FILE)
-        elif summary_file.read_bytes() != earlier:
-            (self.out / SCORES_FILE).unlink(missing_ok=True)  # scores of other results
-        half = self.out / (PARAMS_FILE + ".half")
-        half.write_text(json.dumps(self.params, indent=1) + "\n")
-        os.replace(half, self.out / PARAMS_FILE)
+        """Write every table of a results folder and, on request, scores.parquet."""
+        stages = {stage: self.stages / stage for stage in STAGES}
+        folders = FleetFolders(self.fleet_folder, stages, self.stages / PREPARE_COST_FILE)
+        tables = write_results_folder(self.out, {self.fleet.name: folders}, self.params, dump_scores)
+        self.results, self.summary, self.rounds = tables.results, tables.summary, tables.rounds
         return self.summary
+
+    def export(self, lineage: Mapping[str, str]) -> dict[str, Path]:
+        """Of every paradigm, put the arm that did best before the test part into a model folder; by paradigm.
+
+        Args:
+            lineage: What the cards say of their making, beside what the fleet says.
+        """
+        local, federated, transfer = (self.stages / stage for stage in ("local", "federated", "transfer"))
+        out = self.out / "detectors" / self.fleet.name
+        return export_detectors(self.fleet_folder, local, federated, transfer, self.params, out, lineage)

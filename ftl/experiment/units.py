@@ -3,7 +3,7 @@
 A stage is a list of units. A unit writes its files into a folder of its own, ``<name>.partial`` until it is finished
 and ``<name>`` from then on; long fits keep their checkpoints in the partial folder. The folder above them carries a
 key, a digest of everything that the results depend on, so that a second run goes on where the first one stopped, and
-never with another run's files.
+never with another run's files. What a unit cost stands in its folder too, and in no key.
 """
 
 import hashlib
@@ -24,7 +24,9 @@ from typing import Any
 
 import ftl
 from ftl.errors import UserError
+from ftl.experiment.measured import COST_FILE, measured
 from ftl.experiment.progress import ProgressBoard, UnitReport
+from ftl.metering import asked_meter
 from ftl.processes import asked_workers, leave_ending_to, lock
 
 UnitFunction = Callable[[Path, UnitReport], None]
@@ -81,6 +83,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def run_units(title: str, units: list[Unit], folder: Path) -> None:
     """Run the units in ``folder``, several at once where there are several cores."""
     folder.mkdir(parents=True, exist_ok=True)
+    asked_meter()  # a word that is unknown is refused here, before anything is computed
     n_workers = min(len(units), worker_count())
     with ProgressBoard(title, [unit.name for unit in units]) as board:
         if n_workers <= 1:
@@ -178,10 +181,13 @@ def _run_unit(unit: Unit, folder: Path, report: Callable[[str, str, int, int], N
     partial, finished = folder / f"{unit.name}.partial", folder / unit.name
     partial.mkdir(parents=True, exist_ok=True)
 
-    def of_unit(step: str, done: int, total: int) -> None:
-        report(unit.name, step, done, total)
+    with measured(partial / COST_FILE, folder / f"{unit.name}.cost") as note:
 
-    unit.run(partial, of_unit)
+        def of_unit(step: str, done: int, total: int) -> None:
+            note()
+            report(unit.name, step, done, total)
+
+        unit.run(partial, of_unit)
     for leftover in partial.glob("*.checkpoint"):
         leftover.unlink()
     os.replace(partial, finished)

@@ -87,6 +87,18 @@ def test_cells_that_cannot_be_judged_are_not_called_failures(make_summary):
     assert all("cannot be judged" in sentence for sentence in sentences[1:])
 
 
+def test_where_no_target_has_an_anomaly_one_sentence_says_so(make_summary):
+    assert overview_sentences(make_summary(anomalies=False)) == [
+        "d1 (rigorous): transfer could not be scored: no target node has an anomaly among its test rows, so that F1 is "
+        "undefined and nothing can be said about a gain."
+    ]
+
+
+def test_an_arm_that_was_not_run_is_said_not_to_have_been(make_summary):
+    (sentence,) = overview_sentences(make_summary(), arm="full_fine_tune")
+    assert sentence == "d1 (rigorous): the arm full_fine_tune was not run, so that there is nothing to judge."
+
+
 def test_sentences_survive_the_round_trip_through_csv(make_summary, tmp_path):
     from ftl.evaluation.summary import read_summary, write_summary
 

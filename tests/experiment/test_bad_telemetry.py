@@ -24,9 +24,8 @@ def fleet(tables: Callable[[], Tables], tmp_path: Path) -> Path:
     return folder
 
 
-def no_figures(folder: Path, *tables: object) -> dict[tuple[str, str], dict[str, Path]]:
-    folder.mkdir(parents=True)
-    return {}
+def no_pictures(run: object) -> list[object]:
+    return []
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def run(ftl, fleet: Path, least: list[str], monkeypatch: pytest.MonkeyPatch) -> 
 
     def command(spoil: Spoil | None = None, *words: str, figures: bool = False) -> tuple:
         if not figures:
-            monkeypatch.setattr("ftl.reporting.report.draw_figures", no_figures)
+            monkeypatch.setattr("ftl.reporting.report.draw_pictures", no_pictures)
         if spoil is not None:
             tables = {path.stem: pd.read_parquet(path) for path in sorted(fleet.iterdir())}
             before = set(tables)

@@ -1,16 +1,19 @@
 """Parts of a stage are computed once, kept whole or not at all, and never taken for those of other settings."""
 
+import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ftl.errors import TelemetryError, UserError
-from ftl.experiment import units
+from ftl.experiment import measured, units
 from ftl.experiment.units import Unit, run_stage, stage_key, unit_folders, worker_count
 
 Report = Callable[[str, int, int], None]
@@ -22,12 +25,23 @@ def write_number(number: int, folder: Path, report: Report) -> None:
     report("writing", 1, 1)
 
 
+def slow_number(folder: Path, report: Report) -> None:
+    time.sleep(0.5)
+    write_number(0, folder, report)
+
+
 def refuse(folder: Path, report: Report) -> None:
     raise TelemetryError("n3: no rows; bring more")
 
 
 def die(folder: Path, report: Report) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep_and_die(folder: Path, report: Report) -> None:
+    time.sleep(0.5)
+    report("sleeping", 1, 2)
+    die(folder, report)
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +113,7 @@ def test_a_part_that_was_cut_short_is_computed_again_in_its_folder(stage, tmp_pa
 
     out = stage(part1=go_on)
     assert seen == ["fit.checkpoint"], "a long fit goes on from its checkpoint"
-    assert [path.name for path in (out / "part1").iterdir()] == ["number.txt"], "which is no result"
+    assert sorted(path.name for path in (out / "part1").iterdir()) == ["cost.json", "number.txt"], "which is no result"
 
 
 def test_a_finished_stage_leaves_nothing_in_the_work_folder(stage, tmp_path: Path) -> None:
@@ -158,6 +172,50 @@ def test_a_worker_that_is_killed_is_explained(stage, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("FTL_WORKERS", "2")
     with pytest.raises(UserError, match="worker process was killed .*finished parts are kept.*FTL_WORKERS=1"):
         stage(part2=die)
+
+
+def cost_of(out: Path, part: str) -> dict[str, Any]:
+    return json.loads((out / part / "cost.json").read_text())
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_every_part_says_what_it_cost(stage, monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    monkeypatch.setenv("FTL_WORKERS", workers)
+    out = stage(part1=lambda folder, report: time.sleep(0.5)) if workers == "1" else stage()
+    costs = [cost_of(out, f"part{k}") for k in range(3)]
+    assert all(cost["wall_seconds"] > 0 and not cost["resumed"] for cost in costs)
+    if workers == "1":
+        assert costs[1]["wall_seconds"] >= 0.5
+
+
+def test_a_part_that_was_killed_goes_on_counting(stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTL_WORKERS", "2")
+    monkeypatch.setattr(measured, "NOTE_SECONDS", 0.0)
+    with pytest.raises(UserError, match="was killed"):
+        stage(part2=sleep_and_die)
+    cost = cost_of(stage(), "part2")
+    assert cost["resumed"] is True
+    assert cost["wall_seconds"] >= 0.5
+
+
+def test_parts_that_were_finished_keep_their_cost(stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TelemetryError):
+        stage(part0=slow_number, part2=refuse)
+    assert cost_of(stage(), "part0")["wall_seconds"] >= 0.5
+
+
+def test_costs_are_in_no_key(stage) -> None:
+    first = stage_key(stage("a"))
+    cost = cost_of(stage("b"), "part0")
+    out = stage("a")
+    assert cost_of(out, "part0") != cost, "measured anew"
+    assert stage_key(out) == first
+
+
+def test_a_meter_that_is_unknown_is_refused_before_anything_is_computed(stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTL_ENERGY", "watts")
+    with pytest.raises(UserError, match="FTL_ENERGY: unknown 'watts'"):
+        stage(part0=die)
 
 
 @pytest.mark.parametrize("asked", ["0", "two", "-1", "1.5"])
