@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from ftl.evaluation.results import BASELINES
-
-UNDEFINED = "-"
+from ftl.reporting.blocks import ReportTable
+from ftl.reporting.formats import column, count, difference, number, p_value, share, text
+from ftl.reporting.run_tables import RunTables
 
 ARMS = ["local", "local_long", "zero_shot", "transfer", "full_fine_tune", "single_source", "centralised", *BASELINES]
 PARADIGMS = ["unsupervised", "semi_supervised", "supervised"]
@@ -56,14 +57,14 @@ def tables_like_the_paper(summary: pd.DataFrame, arm: str = "transfer") -> dict[
     _require_one_protocol(summary)
     tables = {}
     for key, part in _by_dataset_and_paradigm(summary[summary["arm"] == arm]):
-        part = _in_order(part)
-        table = _cohort_columns(part)
+        part = in_order(part)
+        table = cohort_columns(part)
         for heading, (name, digits, signed) in _PAPER_COLUMNS.items():
-            table[heading] = _column(part, name, partial(number, digits=digits, signed=signed))
+            table[heading] = column(part, name, partial(number, digits=digits, signed=signed))
         table["ΔF1 [95 % CI]"] = _rows(part, _delta_f1)
-        table["d"] = _column(part, "cohens_d", number)
-        table["p (Holm)"] = _column(part, "p_holm", p_value)
-        table["Harmed"] = _column(part, "share_harmed", lambda v: UNDEFINED if pd.isna(v) else f"{v:.0%}")
+        table["d"] = column(part, "cohens_d", number)
+        table["p (Holm)"] = column(part, "p_holm", p_value)
+        table["Harmed"] = column(part, "share_harmed", share)
         table["ΔF1 vs local_long [95 % CI]"] = _rows(part, partial(_gain, metric="f1", reference="_vs_local_long"))
         tables[key] = table
     return tables
@@ -80,20 +81,23 @@ def arms_tables(summary: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     _require_one_protocol(summary)
     tables = {}
     for key, part in _by_dataset_and_paradigm(summary):
-        part = _in_order(part)
-        table = pd.DataFrame({"Arm": part["arm"].to_list()}).join(_cohort_columns(part))
+        part = in_order(part)
+        table = pd.DataFrame({"Arm": part["arm"].to_list()}).join(cohort_columns(part))
         for heading, (name, digits, signed) in _ARM_COLUMNS.items():
-            table[heading] = _column(part, name, partial(number, digits=digits, signed=signed))
+            table[heading] = column(part, name, partial(number, digits=digits, signed=signed))
         against_long = partial(_gain, metric="auroc", reference="_vs_local_long", digits=3)
         table["ΔAUROC vs local_long [95 % CI]"] = _rows(part, against_long)
         tables[key] = table
     return tables
 
 
-def caption(dataset: str, paradigm: str, protocol: str, origin: str, n_nodes: int | None, what: str) -> str:
-    """What stands above a table or a figure: no number is shown without its dataset, origin and protocol."""
-    nodes = "" if n_nodes is None else f", {n_nodes} nodes"
-    return f"{what}. Dataset {dataset} ({origin}{nodes}), {paradigm}, {protocol} protocol."
+def caption(run: RunTables, what: str, dataset: str, protocol: str, paradigm: str | None = None) -> str:
+    """What stands above a table or a figure: no number is shown without its dataset, origin, nodes and protocol."""
+    kind = "" if paradigm is None else f"{paradigm}, "
+    return (
+        f"{what}. Dataset {dataset} ({run.origin(dataset)}, {count(run.n_nodes(dataset), 'node')}), {kind}"
+        f"{protocol} protocol."
+    )
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -105,19 +109,6 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
-def number(value: Any, digits: int = 2, signed: bool = False) -> str:
-    """A rounded number, "-" where it is undefined; a rounded zero carries no minus sign."""
-    if pd.isna(value):
-        return UNDEFINED
-    text = f"{float(value):{'+' if signed else ''}.{digits}f}"
-    return text.replace("-", "+" if signed else "") if float(text) == 0 else text
-
-
-def p_value(value: Any) -> str:
-    """Four digits, or a bound where that would print zero."""
-    return UNDEFINED if pd.isna(value) else "<0.0001" if value < 0.0001 else f"{value:.4f}"
-
-
 def _delta_f1(row: "pd.Series[Any]") -> str:
     return _gain(row, "f1", mark="*" if _true(row.get("significant")) else "")
 
@@ -126,29 +117,18 @@ def _gain(row: "pd.Series[Any]", metric: str, reference: str = "", digits: int =
     """A difference with its interval, from the summary's delta_<metric><reference>, ci_low... and ci_high..."""
     of = ("" if metric == "f1" else f"_{metric}") + reference
     delta, low, high = (row.get(name) for name in (f"delta_{metric}{reference}", f"ci_low{of}", f"ci_high{of}"))
-    if delta is None or pd.isna(delta):
-        return UNDEFINED
-    known = low is not None and high is not None and not pd.isna(low) and not pd.isna(high)
-    interval = f" [{number(low, digits, True)}, {number(high, digits, True)}]" if known else ""
-    return f"{number(delta, digits, True)}{mark}{interval}"
+    return difference(delta, low, high, digits, mark)
 
 
 def _true(value: Any) -> bool:
     return value is not None and not pd.isna(value) and bool(value)
 
 
-def _cohort_columns(part: pd.DataFrame) -> pd.DataFrame:
+def cohort_columns(part: pd.DataFrame) -> pd.DataFrame:
+    """Policy and N of each row, as text."""
     return pd.DataFrame(
-        {"Policy": _column(part, "policy", _text), "N": _column(part, "n_participants", lambda v: number(v, 0))}
+        {"Policy": column(part, "policy", text), "N": column(part, "n_participants", lambda v: number(v, 0))}
     )
-
-
-def _text(value: Any) -> str:
-    return UNDEFINED if pd.isna(value) else str(value)
-
-
-def _column(part: pd.DataFrame, name: str, show: Callable[[Any], str]) -> list[str]:
-    return [show(value) for value in part[name]] if name in part else [UNDEFINED] * len(part)
 
 
 def _rows(part: pd.DataFrame, show: Callable[["pd.Series[Any]"], str]) -> list[str]:
@@ -168,7 +148,8 @@ def ordered(values: "pd.Series[Any]", known: list[str]) -> list[str]:
     return [v for v in known if v in found] + sorted(found - set(known))
 
 
-def _in_order(part: pd.DataFrame) -> pd.DataFrame:
+def in_order(part: pd.DataFrame) -> pd.DataFrame:
+    """Rows by arm, policy and N, each in its usual order."""
     arms, policies = ordered(part["arm"], ARMS), ordered(part["policy"], POLICIES)
     ranks = pd.DataFrame(
         {
@@ -189,3 +170,15 @@ def _require_one_protocol(summary: pd.DataFrame) -> None:
 
 def _escape(cell: str) -> str:
     return cell.replace("|", "\\|").replace("\n", " ")
+
+
+def all_arms_tables(run: RunTables) -> list[ReportTable]:
+    """The tables of :func:`arms_tables` with their captions, and the summary behind them."""
+    tables = []
+    for dataset, protocol in run.scopes:
+        cells = run.summary[(run.summary["dataset"] == dataset) & (run.summary["protocol"] == protocol)]
+        for (_, paradigm), shown in arms_tables(cells).items():
+            what = "All arms and baselines, averaged over nodes"
+            numbers = in_order(cells[cells["paradigm"] == paradigm])
+            tables.append(ReportTable("arms", caption(run, what, dataset, protocol, paradigm), shown, numbers))
+    return tables

@@ -1,0 +1,142 @@
+"""What a run left behind in its results folder: the tables and cards from which every page and picture is made."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from ftl.errors import UserError
+from ftl.evaluation.results import read_results
+from ftl.evaluation.summary import read_summary
+
+RESULTS_FILE, SUMMARY_FILE = "results.parquet", "summary.csv"
+UNKNOWN_ORIGIN = "origin unknown"
+_TEXTS = ("dataset", "protocol", "paradigm", "policy", "arm", "node", "node_a", "node_b", "role", "stage", "unit")
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """One results folder, read. A table or card that the folder lacks is None, or empty where it is a dict.
+
+    Attributes:
+        results: One row per run of one arm on one node (:mod:`ftl.evaluation.results`).
+        summary: One row per (dataset, protocol, paradigm, policy, n_participants, arm).
+        rounds: Training loss by round: dataset, paradigm, policy, n_participants, draw, seed, round, train_loss.
+        costs: What each unit of each stage took: dataset, stage, unit, paradigm, seed, wall_seconds, cpu_seconds,
+            peak_memory_bytes, energy_wh, energy_source.
+        similarity: Pairs of local models: dataset, paradigm, seed, node_a, node_b, cosine, cka.
+        projection: Nodes by their features: dataset, node, x, y, share_x, share_y, distance.
+        timelines: Scores of a few nodes over time, with threshold and label.
+        fleets: dataset -> origin, protocol, fingerprint, node_ids, racks, time_unit, window_seconds, n_features,
+            labels_borrowed, report.
+        params: The experiment's parameters.
+        tuning: A study and what its best parameters did on the test part.
+    """
+
+    results: pd.DataFrame
+    summary: pd.DataFrame
+    rounds: pd.DataFrame | None = None
+    costs: pd.DataFrame | None = None
+    similarity: pd.DataFrame | None = None
+    projection: pd.DataFrame | None = None
+    timelines: pd.DataFrame | None = None
+    fleets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tuning: Mapping[str, Any] | None = None
+
+    @property
+    def scopes(self) -> list[tuple[str, str]]:
+        """The (dataset, protocol) that the summary has, in its order."""
+        pairs = self.summary[["dataset", "protocol"]].drop_duplicates()
+        return [(str(dataset), str(protocol)) for dataset, protocol in pairs.itertuples(index=False, name=None)]
+
+    def origin(self, dataset: str) -> str:
+        """ "simulated", "real", or that nobody knows."""
+        return str(self.fleets.get(dataset, {}).get("origin", UNKNOWN_ORIGIN))
+
+    def n_nodes(self, dataset: str) -> int:
+        """Nodes of the dataset that were scored."""
+        return self._nodes_scored.get(dataset, 0)
+
+    @cached_property
+    def _nodes_scored(self) -> dict[str, int]:
+        counts = self.results.groupby("dataset")["node"].nunique()
+        return {str(dataset): int(count) for dataset, count in counts.items()}
+
+    def where(self, dataset: str, protocol: str) -> str:
+        """What no number is shown without: ``d1 (simulated, 20 nodes), rigorous protocol``."""
+        return f"{dataset} ({self.origin(dataset)}, {self.n_nodes(dataset)} nodes), {protocol} protocol"
+
+    def racks(self) -> dict[str, dict[str, str | None]]:
+        """dataset -> node -> rack, as far as known."""
+        found: dict[str, dict[str, str | None]] = {}
+        for dataset, card in self.fleets.items():
+            racks = card.get("racks")
+            if isinstance(racks, Mapping):
+                found[dataset] = dict(racks)
+            elif racks and len(racks) == len(card.get("node_ids", ())):
+                found[dataset] = dict(zip(card["node_ids"], racks, strict=True))
+        return found
+
+
+def read_run(folder: Path) -> RunTables:
+    """Read a results folder: ``artifacts`` of the pipeline, or what ``ftl run --out`` wrote.
+
+    Raises:
+        UserError: If it is no results folder, or a file in it cannot be read.
+    """
+    missing = [name for name in (RESULTS_FILE, SUMMARY_FILE) if not (folder / name).is_file()]
+    if missing:
+        what = "no such folder" if not folder.is_dir() else f"no {' and no '.join(missing)} there"
+        raise UserError(
+            f"{folder}: {what}; give the folder that `ftl run FLEET --out FOLDER` wrote, or artifacts after `dvc repro`"
+        )
+    results = _read(folder / RESULTS_FILE, read_results)
+    summary = _read(folder / SUMMARY_FILE, read_summary)
+    assert results is not None
+    assert summary is not None
+    return RunTables(
+        results=results,
+        summary=summary,
+        rounds=_read(folder / "rounds.csv", _csv),
+        costs=_read(folder / "costs.csv", _csv),
+        similarity=_read(folder / "similarity.csv", _csv),
+        projection=_read(folder / "projection.csv", _csv),
+        timelines=_read(folder / "timelines.parquet", pd.read_parquet),
+        fleets=_read(folder / "fleets.json", _json) or {},
+        params=_read(folder / "params.json", _json) or {},
+        tuning=_read(folder / "tuning.json", _json),
+    )
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    """What the file holds; None where there is no such file."""
+    if not path.is_file():
+        return None
+    try:
+        return reader(path)
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{path}: cannot be read ({reason}); it is damaged or of another version: run the evaluation again"
+        ) from error
+
+
+def _csv(path: Path) -> pd.DataFrame | None:
+    """A table whose names are text, node "007" too; None where the file has no column."""
+    try:
+        return pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"))
+    except pd.errors.EmptyDataError:
+        return None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"a mapping was expected, found {type(content).__name__}")
+    return content
