@@ -1,34 +1,26 @@
-"""Stage track: every summary cell as a run in MLflow."""
+"""Stage track: every summary cell, every seed of it and the report of each dataset as runs in MLflow."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
-import pandas as pd
-
 from ftl.config import Params
-from ftl.data.fleet import read_fleet
-from ftl.evaluation.results import read_results
-from ftl.evaluation.summary import read_summary
-from ftl.tracking import lineage_of, log_summary, tracking_uri
+from ftl.tracking import log_results_folder, tracking_uri
+from ftl.tracking.registry import register_or_say
 from pipelines.stage import run
 
 
 def main(params: Params, artifacts: str) -> None:
     at = Path(artifacts)
-    fleets = {name: read_fleet(at / "fleets" / name) for name in params["datasets"]}
-    lineage = lineage_of(params, fleets)
-    run_ids = log_summary(
-        read_summary(at / "summary.csv"),
-        read_results(at / "results.parquet"),
-        params,
-        pd.read_csv(at / "rounds.csv"),
-        lineage,
-        tracking_uri(Path.cwd()),
-    )
-    (at / "tracked.json").write_text(
-        json.dumps({"runs": len(run_ids), "params_hash": lineage.params_hash}, indent=1) + "\n"
-    )
-    print(f"{len(run_ids)} runs in MLflow; `make ui` shows them")
+    store = tracking_uri(Path.cwd())
+    tracked = log_results_folder(at, store, params)
+    registered = register_or_say(at / "detectors", store, reachable=tracked.sent.warning is None)
+    half = at / "tracked.json.half"
+    half.write_text(json.dumps(tracked.as_json(), indent=1) + "\n")
+    os.replace(half, at / "tracked.json")
+    for sentence in (*tracked.sentences(), *registered):
+        print(sentence, file=sys.stderr if sentence.startswith("Warning") else sys.stdout)
 
 
 if __name__ == "__main__":

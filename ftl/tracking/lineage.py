@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +27,8 @@ class Lineage:
     """Code, parameters and data behind a set of results; two runs of equal lineage are the same experiment.
 
     ``git_commit`` is "unknown" outside git. ``dirty`` means that the ftl package differs from that commit.
-    ``data_fingerprint`` and ``origin`` ("simulated" or "real") are keyed by dataset.
+    ``data_fingerprint`` and ``origin`` ("simulated" or "real") are keyed by dataset, and so is ``dvc_md5``, the MD5
+    that DVC has for a prepared fleet: a second name for the same data, which the key does not need.
     """
 
     git_commit: str
@@ -36,18 +37,26 @@ class Lineage:
     data_fingerprint: Mapping[str, str]
     origin: Mapping[str, str]
     ftl_version: str
+    dvc_md5: Mapping[str, str] = field(default_factory=dict)
 
     def key(self, dataset: str) -> str:
         """One short hash over everything that the results of this dataset were made from."""
         return _digest([self.git_commit, self.dirty, self.params_hash, self.fingerprint(dataset), self.ftl_version])
+
+    @property
+    def results_key(self) -> str:
+        """One short hash for all datasets together: of one run of the pipeline, or of `ftl run`."""
+        return _digest([self.key(dataset) for dataset in sorted(self.data_fingerprint)])
 
     def fingerprint(self, dataset: str) -> str:
         return self.data_fingerprint.get(dataset, UNKNOWN)
 
     def tags(self, dataset: str) -> dict[str, str]:
         """The lineage of one dataset's results as MLflow tags."""
-        return {
+        md5 = self.dvc_md5.get(dataset)
+        return ({} if md5 is None else {"dvc_md5": md5}) | {
             "lineage": self.key(dataset),
+            "results": self.results_key,
             "git_commit": self.git_commit,
             "git_dirty": str(self.dirty).lower(),
             "params_hash": self.params_hash,
@@ -59,14 +68,23 @@ class Lineage:
 
 def lineage_of(params: Mapping[str, Any], fleets: Mapping[str, _Data]) -> Lineage:
     """The lineage of results computed now, by this code, with these parameters, on these fleets (by dataset name)."""
+    cards = {name: {"fingerprint": fleet.fingerprint, "origin": fleet.origin} for name, fleet in fleets.items()}
+    return lineage_from_cards(params, cards)
+
+
+def lineage_from_cards(
+    params: Mapping[str, Any], cards: Mapping[str, Mapping[str, Any]], dvc_md5: Mapping[str, str] | None = None
+) -> Lineage:
+    """The same from what is written of the fleets: dataset -> its ``fingerprint`` and ``origin``."""
     commit, dirty = code_version(Path(__file__))
     return Lineage(
         git_commit=commit,
         dirty=dirty,
         params_hash=params_hash(params),
-        data_fingerprint={name: fleet.fingerprint for name, fleet in fleets.items()},
-        origin={name: fleet.origin for name, fleet in fleets.items()},
+        data_fingerprint={name: str(card.get("fingerprint", UNKNOWN)) for name, card in cards.items()},
+        origin={name: str(card.get("origin", UNKNOWN)) for name, card in cards.items()},
         ftl_version=_ftl_version(),
+        dvc_md5=dict(dvc_md5 or {}),
     )
 
 

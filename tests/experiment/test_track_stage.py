@@ -31,7 +31,10 @@ def artifacts(small_run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that DVC's stages would have filled with the same run."""
     at = tmp_path_factory.mktemp("pipeline") / "artifacts"
     for stage in (small_run.out / "stages").iterdir():
-        shutil.copytree(stage, at / {"fleet": "fleets"}.get(stage.name, stage.name) / DATASET)
+        if stage.is_dir():
+            shutil.copytree(stage, at / {"fleet": "fleets"}.get(stage.name, stage.name) / DATASET)
+    (at / "prepare_costs").mkdir()
+    shutil.copyfile(small_run.out / "stages" / "prepare_cost.json", at / "prepare_costs" / f"{DATASET}.json")
     pipelines.evaluate.main(pipeline_params(small_run), str(at))
     return at
 

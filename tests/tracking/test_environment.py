@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from ftl.errors import ConfigError
-from ftl.tracking.environment import QUIET, quiet_environment, sqlite_file, tracking_uri
+from ftl.tracking.environment import (
+    QUIET,
+    checked_uri,
+    quiet_environment,
+    shown,
+    sqlite_file,
+    store_of_environment,
+    tracking_uri,
+)
 
 
 def test_importing_tracking_does_not_import_mlflow():
@@ -44,3 +52,19 @@ def test_a_file_store_is_refused_with_a_way_out(monkeypatch, tmp_path, uri):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(ConfigError, match=r"sqlite:///PATH/mlflow\.db"):
         tracking_uri(tmp_path)
+
+
+def test_a_file_store_of_an_option_is_refused_under_the_options_name():
+    with pytest.raises(ConfigError, match="--to must name a database or a server"):
+        checked_uri("mlruns", "--to")
+    assert checked_uri("http://tracker:5000", "--to") == "http://tracker:5000"
+
+
+def test_no_store_in_the_environment_is_none(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", " ")
+    assert store_of_environment() is None
+
+
+def test_an_address_is_shown_without_name_and_password():
+    assert shown("https://me:p@ss@tracker:5000/x") == "https://tracker:5000/x"
+    assert shown("sqlite:////home/me@x/mlflow.db") == "sqlite:////home/me@x/mlflow.db"

@@ -74,3 +74,17 @@ def test_lineage_key_depends_on_the_datasets_own_data_only():
 def test_lineage_key_depends_on_code_and_parameters(change):
     lineage = Lineage("a", False, "p", {"d1": "f"}, {"d1": "real"}, "1")
     assert replace(lineage, **change).key("d1") != lineage.key("d1")
+
+
+def test_the_results_key_is_one_for_all_datasets_of_a_folder():
+    one = lineage_of({"seed": 0}, {"d1": Fleet("f1"), "d2": Fleet("f2")})
+    assert one.tags("d1")["results"] == one.tags("d2")["results"] == one.results_key
+    assert lineage_of({"seed": 0}, {"d2": Fleet("f2"), "d1": Fleet("f1")}).results_key == one.results_key
+    assert lineage_of({"seed": 0}, {"d1": Fleet("f1"), "d2": Fleet("f3")}).results_key != one.results_key
+
+
+def test_the_hash_of_dvc_is_a_tag_and_changes_no_key():
+    lineage = Lineage("a", False, "p", {"d1": "f"}, {"d1": "real"}, "1")
+    with_hash = replace(lineage, dvc_md5={"d1": "ab.dir"})
+    assert with_hash.key("d1") == lineage.key("d1")
+    assert with_hash.tags("d1") == lineage.tags("d1") | {"dvc_md5": "ab.dir"}

@@ -7,22 +7,15 @@ import sys
 import time
 from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import parse_qs
 from urllib.request import urlopen
 
-import pandas as pd
 import pytest
 
 from ftl.errors import ConfigError
-from ftl.tracking.lineage import Lineage
-from ftl.tracking.runs import CELL, log_summary
-from ftl.tracking.ui import serve_ui, server_command
-
-
-@pytest.fixture
-def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from ftl.tracking.recording import log_results_folder
+from ftl.tracking.studies_server import only_local
+from ftl.tracking.ui import find_studies, serve_ui, server_command, studies_command
 
 
 def test_a_taken_port_is_a_clear_error(tmp_path):
@@ -52,30 +45,77 @@ def test_the_server_has_one_worker_on_loopback(tmp_path):
     assert command[command.index("--host") + 1] == "127.0.0.1"
 
 
-@pytest.mark.slow
-def test_the_ui_shows_runs_and_ctrl_c_ends_it(tmp_path, port):
-    row = dict.fromkeys(CELL) | {"dataset": "d1", "protocol": "rigorous", "paradigm": "unsupervised", "arm": "local"}
-    table = pd.DataFrame([row | {"f1": 0.5, "node": "n7"}])
-    lineage = Lineage("unknown", False, "p", {"d1": "f"}, {"d1": "simulated"}, "0.1")
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    (run_id,) = log_summary(table, table, {}, None, lineage, uri)
+def test_two_servers_need_two_ports(tmp_path):
+    (tmp_path / "mlflow.db").write_text("")
+    with pytest.raises(ConfigError, match="--studies-port"):
+        serve_ui(f"sqlite:///{tmp_path}/mlflow.db", port=5123, studies=str(journal(tmp_path)), studies_port=5123)
 
-    code = f"from ftl.tracking import serve_ui; serve_ui({uri!r}, port={port})"
+
+def journal(folder, name="tune/threshold.journal"):
+    """A study of three trials in a journal file."""
+    from optuna import create_study, logging
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    logging.set_verbosity(logging.ERROR)
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    study = create_study(study_name="threshold", storage=JournalStorage(JournalFileBackend(str(file))))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    return file
+
+
+def test_studies_are_found_in_the_folder_the_newest_first(tmp_path):
+    assert find_studies(tmp_path)[0] is None
+    assert "MLflow UI alone" in find_studies(tmp_path)[1][0]
+    for age, name in ((100, "tune/a.journal"), (50, "artifacts/tune/b.journal")):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True)
+        file.write_text("")
+        os.utime(file, (time.time() - age,) * 2)
+    storage, said = find_studies(tmp_path)
+    assert storage == str(file)
+    assert str(tmp_path / "tune" / "a.journal") in said[0]
+
+
+@pytest.mark.parametrize("storage", ["nowhere.journal", "sqlite:///nowhere.db"])
+def test_studies_that_do_not_exist_are_a_clear_error(storage):
+    with pytest.raises(ConfigError, match="does not exist. Run `ftl tune` first"):
+        studies_command(storage, "127.0.0.1", 8080)
+
+
+def test_the_dashboard_answers_only_requests_that_name_this_machine():
+    def application(environment, start_response):
+        start_response("200 OK", [])
+        return [b"studies"]
+
+    def ask(host):
+        said = []
+        body = only_local(application)({"HTTP_HOST": host}, lambda status, headers: said.append(status))
+        return said[0][:3], b"".join(body)
+
+    assert ask("127.0.0.1:8080") == ask("localhost:8080") == ask("localhost") == ask("[::1]:80") == ("200", b"studies")
+    assert ask("evil.example.org:8080")[0] == ask("")[0] == "403"
+
+
+@pytest.mark.slow
+def test_runs_studies_and_a_comparison_are_shown_and_ctrl_c_ends_all(tmp_path, results_folder, database):
+    log_results_folder(results_folder, f"sqlite:///{database}")
+    port, studies_port, home = free_port(), free_port(), tmp_path / "home"
+    home.mkdir()
+    studies = f"studies={str(journal(tmp_path))!r}, studies_port={studies_port}"
+    code = f"from ftl.tracking import serve_ui; serve_ui('sqlite:///{database}', port={port}, {studies})"
     said = tmp_path / "stdout.txt"
     with said.open("w") as stdout:
         process = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=stdout, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+            [sys.executable, "-c", code], stdout=stdout, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            env=os.environ | {"HOME": str(home)},
+        )  # fmt: skip
     try:
-        # The server answers before `serve_ui`, which asks it now and then, has seen that and said so.
-        wait_for_text(process, said, f"MLflow UI: http://127.0.0.1:{port}")
-        with urlopen(f"http://127.0.0.1:{port}/get-artifact?path=node_table.csv&run_uuid={run_id}") as answer:
-            assert "n7" in answer.read().decode()
-        with urlopen(f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/runs/get?run_id={run_id}") as answer:
-            metrics = json.load(answer)["run"]["data"]["metrics"]
-        assert [(m["key"], m["value"]) for m in metrics] == [("f1", 0.5)]
+        wait_for_text(process, said, "Ctrl-C ends it")
+        check_pages(said.read_text(), port, studies_port)
         servers = children_of(process.pid)
-        assert servers
+        assert len(servers) >= 2
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     finally:
@@ -86,8 +126,35 @@ def test_the_ui_shows_runs_and_ctrl_c_ends_it(tmp_path, port):
     assert "MLflow UI ended." in said.read_text()
     assert "Traceback" not in err
     assert not [pid for pid in servers if Path(f"/proc/{pid}").exists()]
+    assert not [path for path in home.rglob("*") if "gunicorn" in path.name]
     with pytest.raises(URLError):
         urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
+
+
+def check_pages(said, port, studies_port):
+    """Both servers answer, and the comparison names runs that are there."""
+    assert f"MLflow UI: http://127.0.0.1:{port}" in said
+    with urlopen(f"http://127.0.0.1:{studies_port}/api/studies") as answer:
+        assert [study["study_name"] for study in json.load(answer)["study_summaries"]] == ["threshold"]
+    assert f"Optuna dashboard: http://127.0.0.1:{studies_port}/dashboard" in said
+    address = next(line for line in said.splitlines() if "side by side" in line)
+    runs = json.loads(parse_qs(address.partition("?")[2])["runs"][0])
+    assert len(runs) == 6  # transfer, local_long and zero_shot of two datasets
+    server = f"http://127.0.0.1:{port}"
+    with urlopen(f"{server}/api/2.0/mlflow/runs/get?run_id={runs[0]}") as answer:
+        tags = {tag["key"]: tag["value"] for tag in json.load(answer)["run"]["data"]["tags"]}
+    assert tags["arm"] == "transfer"
+    with urlopen(f"{server}/get-artifact?path=node_table.csv&run_uuid={runs[0]}") as answer:
+        assert "transfer" in answer.read().decode()
+    with urlopen(f"{server}/api/2.0/mlflow/experiments/get-by-name?experiment_name=ftl") as answer:
+        kept = {tag["key"]: tag["value"] for tag in json.load(answer)["experiment"]["tags"]}
+    assert tags["results"] in kept["mlflow.sharedViewState.ftl"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def wait_for_text(process, file, text):
