@@ -1,4 +1,4 @@
-"""``ftl data``: telemetry fetched, checked, described and prepared."""
+"""``ftl data``: telemetry fetched or simulated, checked, described and prepared."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ import typer
 from ftl.cli.fetch import fetch
 from ftl.cli.inspect import check, describe
 from ftl.cli.options import Assignments, Profile, SourceName, SourceSettings, open_telemetry
+from ftl.cli.simulate import simulate
 from ftl.errors import UserError
 
 data = typer.Typer(
@@ -63,5 +64,5 @@ def _check_out(out: Path) -> None:
         raise type(error)(f"--out {error}") from error
 
 
-for command in (fetch, check, describe):
+for command in (fetch, simulate, check, describe):
     data.command()(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ftl.cli.options import Assignments, Profile, SourceName, SourceSettings, check, open_telemetry
-from ftl.errors import UserError
+from ftl.errors import TelemetryError, UserError
 
 if TYPE_CHECKING:
     from ftl.experiment.fleet_run import FleetRun
@@ -34,7 +34,7 @@ def run(
     track: Annotated[
         bool,
         typer.Option(
-            "--track", help="Also record every summary cell in MLflow (MLFLOW_TRACKING_URI, else OUT/mlflow.db)."
+            "--track", help="Also record cells, seeds and report in MLflow (MLFLOW_TRACKING_URI, else OUT/mlflow.db)."
         ),
     ] = False,
 ) -> None:
@@ -66,6 +66,10 @@ def run(
     from ftl.experiment.fleet_run import FleetRun
     from ftl.experiment.progress import node_progress
 
+    if track:
+        from ftl.tracking.environment import tracking_uri
+
+        store = tracking_uri(out)  # before the work: a wrong address is told at once
     task = FleetRun(telemetry, params, out)
     with node_progress() as progress:
         prepared = task.prepare(progress)
@@ -74,14 +78,21 @@ def run(
     task.train()
     task.evaluate(dump_scores)
 
-    _report(task, out)
-    if track:
-        from ftl.tracking import lineage_of, log_summary, tracking_uri
+    from ftl.tracking.lineage import lineage_of
 
-        lineage = lineage_of(task.params, {prepared.name: prepared})
-        log_summary(task.summary, task.results, task.params, task.rounds, lineage, tracking_uri(out))
+    lineage = lineage_of(task.params, {prepared.name: prepared})
+    _report(task, out)
+    _export(task, lineage.tags(prepared.name))
+    if track:
+        from ftl.tracking import log_results_folder
+        from ftl.tracking.registry import register_or_say
+
+        tracked = log_results_folder(out, store, task.params, lineage)
+        registered = register_or_say(out / "detectors", store, reachable=tracked.sent.warning is None)
+        for sentence in (*tracked.sentences(), *registered):
+            typer.echo(sentence, err=sentence.startswith("Warning"))
     typer.echo(
-        f"Done in {time.monotonic() - began:.0f} s. Read {out / 'report' / 'report.md'}; "
+        f"Done in {time.monotonic() - began:.0f} s. Read {out / 'report' / 'report.html'}; "
         f"tables: {out / 'summary.csv'}, {out / 'results.parquet'}"
     )
 
@@ -90,14 +101,25 @@ def _report(task: "FleetRun", out: Path) -> None:
     """Write the report and print its tables and its verdict."""
     from rich.console import Console
 
-    from ftl.evaluation.headline import overview_sentences, verdict_sentences
-    from ftl.reporting.report import terminal_tables, write_report
+    from ftl.evaluation.headline import overview_sentences
+    from ftl.reporting import read_run, terminal_tables, write_report
 
-    overview, verdicts = overview_sentences(task.summary), verdict_sentences(task.summary)
-    reports = {task.fleet.name: task.fleet.report}
-    write_report(out / "report", task.summary, task.results, task.rounds, reports, overview, verdicts, task.params)
+    write_report(out / "report", read_run(out))
     console = Console()
     for table in terminal_tables(task.summary):
         console.print(table)
-    for sentence in overview:
+    for sentence in overview_sentences(task.summary):
         typer.echo(sentence)
+
+
+def _export(task: "FleetRun", lineage: dict[str, str]) -> None:
+    """Write the detectors and say which arm each of them is."""
+    from ftl.detection.card import CARD_FILE, read_card
+
+    try:
+        folders = task.export(lineage)
+    except TelemetryError as error:  # a prepared fleet of an earlier version: its results stand all the same
+        typer.echo(f"ftl: no detector is exported: {error}", err=True)
+        return
+    for paradigm, folder in folders.items():
+        typer.echo(f"Detector {folder}: {paradigm}, {read_card(folder / CARD_FILE).arm}; `ftl score` takes it")

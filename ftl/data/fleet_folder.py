@@ -68,6 +68,7 @@ class FleetFolder:
         self.name = name or self.description.name or self.path.resolve().name
         self.origin = self.description.origin
         self.units = dict(self.description.units)
+        self.time_column, self.number_unit = self.description.time, self.description.time_unit
         self.time_unit, names = self._look_at_first_rows()
         self.notes = self._describe_leftovers(others, names)
 

@@ -164,7 +164,15 @@ def _report(survey: NodeSurvey, choice: NodeChoice, rules: FleetRules, written: 
         "removed_anomalous_rows": int((survey.label[~choice.keep] == ANOMALOUS).sum()),
         "filled_cells": filled_cells(choice),
         "imputed": [name for name, column in zip(rules.features, choice.columns, strict=True) if column is None],
+        "renamed": _renamed(survey, choice, rules),
         "treatments": survey.treatments,
         "clipped_test_values": written.clipped_test_values,
         "constant": [name for name, constant in zip(features, written.constant, strict=True) if constant],
     }
+
+
+def _renamed(survey: NodeSurvey, choice: NodeChoice, rules: FleetRules) -> dict[str, str]:
+    """The node's own column of each feature that the fleet knows under another name."""
+    columns = zip(rules.features, choice.columns, strict=True)
+    own = {name: survey.features[column] for name, column in columns if column is not None}
+    return {name: column for name, column in own.items() if column != name}

@@ -81,6 +81,10 @@ def prepare_fleet(
         fleet = _fleet(source, protocol, plan, scaling, partial / "fleet", fingerprint)
         notes = getattr(source, "notes", ())
         fleet.report.update(fleet_report(fleet, survey, plan, settings, reports, notes))
+        fleet.report["time"] = {
+            "column": getattr(source, "time_column", None),
+            "unit": getattr(source, "number_unit", None),
+        }
         write_all_but_rows(fleet, partial / "fleet")
     return read_fleet(folder)
 

@@ -132,9 +132,13 @@ def fleet_report(
         "n_features": len(fleet.features),
         "dropped_features": plan.dropped,
         "indicators": [name for name, _ in plan.rules.indicators],
+        "indicators_look_at": {
+            name: [plan.rules.features[feature] for feature in looks_at] for name, looks_at in plan.rules.indicators
+        },
         "costs": plan.costs,
         "split": {"rule": plan.rules.split, "cut_time": plan.cut_time},
         "window_seconds": fleet.window_seconds,
+        "window": plan.rules.window,
         "treatments": dict(treatments),
         "removed_rows": sum(report["removed_rows"] for report in reports),
         "removed_anomalous_rows": sum(report["removed_anomalous_rows"] for report in reports),

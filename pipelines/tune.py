@@ -1,0 +1,53 @@
+"""Stage tune: a study of parameters on every dataset, if `tune.enabled` says so; judged without a look at test rows."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ftl.config import Params, dataset_names
+from pipelines.stage import WORK, run
+
+STUDY = "pipeline"
+
+
+def main(params: Params, artifacts: str) -> None:
+    at = Path(artifacts)
+    (at / "tune").mkdir(parents=True, exist_ok=True)
+    found = _studies(params, at) if params["tune"]["enabled"] else {}
+    if not found:
+        print("tune.enabled is false: no study")
+    first: dict[str, Any] = next(iter(found.values()), {})
+    half = at / "tuning.json.half"
+    half.write_text(json.dumps({**first, **({"datasets": found} if len(found) > 1 else {})}, indent=1) + "\n")
+    os.replace(half, at / "tuning.json")
+
+
+def _studies(params: Params, at: Path) -> dict[str, dict[str, Any]]:
+    """What tuning.json holds of each dataset's study, its trials recorded in MLflow."""
+    from ftl.data.fleet import read_fleet
+    from ftl.tracking import lineage_of, record_runs, tracking_uri
+    from ftl.tracking.study_records import study_records
+    from ftl.tuning import finish_study, open_study, plan_study, run_study, study_storage
+    from ftl.tuning.page import verdict_sentences
+
+    found = {}
+    for dataset in dataset_names(params):
+        plan = plan_study(params, at / "fleets" / dataset, WORK / dataset, STUDY)
+        with study_storage(plan.folder.with_name(f"{STUDY}.journal")) as storage:
+            study = open_study(plan, storage)
+            for _ in run_study(plan, study):
+                pass
+            outcome = finish_study(plan, study, at / "tune" / dataset)
+        shutil.copyfile(plan.folder.with_name(f"{STUDY}.journal"), at / "tune" / f"{dataset}.journal")
+        print("\n".join([f"{dataset}: {sentence}" for sentence in verdict_sentences(outcome.content)]))
+        lineage = lineage_of(plan.base, {plan.dataset: read_fleet(plan.split.tuning)})
+        records = study_records(outcome.content, plan.base, lineage, outcome.folder)
+        record_runs(records, tracking_uri(Path.cwd()), at)
+        found[dataset] = outcome.content
+    return found
+
+
+if __name__ == "__main__":
+    run(main)

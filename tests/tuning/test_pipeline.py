@@ -1,0 +1,43 @@
+"""The pipeline's stage: a second where it is off, a study per dataset where it is on."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines import tune
+from tests.tuning.conftest import RULES, params_of
+
+
+@pytest.fixture
+def artifacts(fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FTL_WORKERS", "1")
+    shutil.copytree(fleet, tmp_path / "artifacts" / "fleets" / "small")
+    return Path("artifacts")
+
+
+def test_off_it_leaves_an_empty_result(artifacts: Path) -> None:
+    tune.main({**params_of(), "datasets": {"small": {}}}, str(artifacts))
+    assert json.loads((artifacts / "tuning.json").read_text()) == {}
+    assert (artifacts / "tune").is_dir()
+    assert not Path("work").exists()
+
+
+def test_on_it_leaves_the_study_and_its_trials_in_mlflow(artifacts: Path) -> None:
+    params = {**params_of(RULES, "tune.enabled=true", "tune.n_trials=2"), "datasets": {"small": {}}}
+    tune.main(params, str(artifacts))
+    content = json.loads((artifacts / "tuning.json").read_text())
+    assert (content["study"], content["dataset"], content["n_trials"]) == ("pipeline", "small", 2)
+    assert sorted(path.name for path in (artifacts / "tune" / "small").iterdir()) == [
+        "best.yaml",
+        "tuning.json",
+        "tuning.md",
+    ]
+    assert (artifacts / "tune" / "small.journal").is_file()
+    from mlflow import MlflowClient
+
+    client = MlflowClient("sqlite:///mlflow.db")
+    studies = client.search_runs([client.get_experiment_by_name("ftl studies").experiment_id])
+    assert [run.data.metrics["n_trials"] for run in studies] == [2]
