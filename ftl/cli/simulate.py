@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ftl.errors import UserError, is_disk_full
+from ftl.errors import ConfigError, UserError, is_disk_full
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,11 +20,11 @@ SPLIT_WORDS = ("train", "test")
 
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder for the tables, one parquet file per node, and fleet.yaml.")],
-    nodes: Annotated[int, typer.Option(help="How many nodes.")] = 8,
-    windows: Annotated[int, typer.Option(help="Length of the period in windows of 15 minutes; 96 are a day.")] = 1500,
+    nodes: Annotated[int, typer.Option(min=1, help="How many nodes.")] = 8,
+    windows: Annotated[int, typer.Option(min=96, help="Length of the period in windows of 15 minutes; 96 are a day.")] = 1500,
     kind: Annotated[str, typer.Option(help="Which features: d1 (462) or d2 (573).")] = "d1",
-    seed: Annotated[int, typer.Option(help="Another seed, other nodes, jobs and faults.")] = 0,
-    nodes_per_rack: Annotated[int, typer.Option(help="How many nodes share a rack, 1 to 20.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other nodes, jobs and faults.")] = 2,
+    nodes_per_rack: Annotated[int, typer.Option(min=1, max=20, help="How many nodes share a rack.")] = 4,
     train_windows: Annotated[
         int | None, typer.Option(help="Write a column `split`: so many windows train, the others test.")
     ] = None,
@@ -38,9 +38,12 @@ def simulate(
     from ftl.data.simulation import SimulatedSource
     from ftl.experiment.progress import node_progress
 
-    source = SimulatedSource(
-        kind, nodes, windows, seed, name=out.resolve().name, nodes_per_rack=nodes_per_rack, n_train_windows=train_windows
-    )
+    name = out.resolve().name
+    try:
+        source = SimulatedSource(kind, nodes, windows, seed, name, nodes_per_rack, train_windows)
+    except ConfigError as error:  # it speaks of params.yaml
+        message = str(error).removeprefix(f"datasets.{name}.").replace("n_train_windows", "train-windows")
+        raise ConfigError(f"--{message}") from error
     description = describe(source)
     if not is_written(out, description):
         with node_progress() as progress:
@@ -84,7 +87,7 @@ def write_fleet(source: "SimulatedSource", description: str, folder: Path, progr
     """Write one table per node and fleet.yaml; the folder appears whole.
 
     Args:
-        progress: Called with the number of finished nodes and of all.
+        progress: Called with the number of finished nodes, that of all, and what is done.
     """
     import pyarrow.parquet as pq
 
@@ -95,7 +98,7 @@ def write_fleet(source: "SimulatedSource", description: str, folder: Path, progr
         half.mkdir(parents=True)
         for done, node_id in enumerate(node_ids, start=1):
             pq.write_table(as_table(source.read_node(node_id)), half / f"{node_id}.parquet")
-            progress(done, len(node_ids))
+            progress(done, len(node_ids), "nodes written")
         (half / "fleet.yaml").write_text(description, encoding="utf-8")
         os.replace(half, folder)  # an empty folder is replaced
     except OSError as error:

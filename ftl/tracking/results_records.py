@@ -48,7 +48,9 @@ EXPERIMENTS = {"cell": "ftl", "seed": "ftl seeds", "report": "ftl reports"}
 CELL_METRICS = (
     *("delta_f1", "ci_low", "ci_high", "cohens_d", "p_t", "p_wilcoxon", "p_holm", "significant"),
     *("delta_f1_vs_local_long", "ci_low_vs_local_long", "ci_high_vs_local_long", "delta_auroc"),
-    *("f1_before", "f1_after", "f1_worst_decile", "precision_after", "recall_after", "fpr_after"),
+    *("cohens_d_av", "hedges_g", "f1_local_participants", "f1_federated_participants"),
+    *("precision_before", "recall_before", "tnr_before", "f1_before"),
+    *("precision_after", "recall_after", "tnr_after", "f1_after", "f1_worst_decile", "fpr_after"),
     *("auroc_before", "auroc_after", "auprc_after", "alarms_per_node_day_after"),
     *("share_harmed", "n_nodes", "n_targets"),
 )

@@ -1,5 +1,6 @@
 """A prepared fleet with anomalies to be tuned on, and plans of small studies on it."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ftl.config import Params, override, read_profile
 from ftl.data.fleet_folder import FleetFolder
 from ftl.data.prepare import PrepareSettings, prepare_fleet
 from ftl.tuning import StudyPlan, TrialFact, open_study, plan_study, run_study, study_storage, with_tune_section
+from ftl.tuning.trial import run_trial
 from tests.experiment.conftest import N_NODES, SMALL, node_table, write_tables
 
 MakePlan = Callable[..., StudyPlan]
@@ -37,13 +39,26 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "prepared"
 
 
+@pytest.fixture(scope="session")
+def trained(fleet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stages of the parameters as they are, which most studies begin with."""
+    planned = plan_study(params_of(RULES), fleet, tmp_path_factory.mktemp("trained"), "s")
+    assert run_trial(planned.trials, planned.base).state == "complete"
+    return planned.folder / "stages"
+
+
 @pytest.fixture
-def plan(fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePlan:
-    """Makes the plan of a study with some parameters changed."""
+def plan(fleet: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePlan:
+    """Makes the plan of a study with some parameters changed; ``anew`` leaves it all of the training to do."""
     monkeypatch.setenv("FTL_WORKERS", "1")
 
-    def make(*assignments: str, on: Path = fleet, out: Path = tmp_path / "out", name: str = "s") -> StudyPlan:
-        return plan_study(params_of("tune.n_trials=6", *assignments), on, out, name)
+    def make(
+        *assignments: str, on: Path = fleet, out: Path = tmp_path / "out", name: str = "s", anew: bool = False
+    ) -> StudyPlan:
+        planned = plan_study(params_of("tune.n_trials=6", *assignments), on, out, name)
+        if not anew and on == fleet and not (planned.folder / "stages").exists():
+            shutil.copytree(trained, planned.folder / "stages")
+        return planned
 
     return make
 

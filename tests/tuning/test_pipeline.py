@@ -25,6 +25,7 @@ def test_off_it_leaves_an_empty_result(artifacts: Path) -> None:
     assert not Path("work").exists()
 
 
+@pytest.mark.slow
 def test_on_it_leaves_the_study_and_its_trials_in_mlflow(artifacts: Path) -> None:
     params = {**params_of(RULES, "tune.enabled=true", "tune.n_trials=2"), "datasets": {"small": {}}}
     tune.main(params, str(artifacts))

@@ -10,14 +10,15 @@ from ftl.data.fleet import GAP, TEST, read_fleet, write_fleet
 from ftl.errors import ConfigError, UserError
 from ftl.tuning import finish_study, open_study, run_study, study_storage
 from ftl.tuning.study import baseline_values, facts_of
-from tests.tuning.conftest import RATES, RULES, MakePlan, RunStudy, journal, told
+from tests.tuning.conftest import RULES, MakePlan, RunStudy, journal, told
 
 
 def test_two_workers_come_to_the_same_trials_as_one(run: RunStudy, tmp_path: Path) -> None:
-    few = ("tune.n_trials=4", "tune.batch_size=2", "tune.pruning=[]")
-    one = run(RATES, *few, "tune.n_workers=1", out=tmp_path / "one")
-    two = run(RATES, *few, "tune.n_workers=2", out=tmp_path / "two")
-    assert len(one) == 4
+    space = "tune.space={detection.percentile: {low: 90.0, high: 99.9}, transfer.n_epochs: {low: 1, high: 2}}"
+    many = (space, "tune.n_trials=16", "tune.pruning=[]")  # ten at random, then those that learn from them
+    one = run(*many, "tune.n_workers=1", out=tmp_path / "one", anew=True)
+    two = run(*many, "tune.n_workers=2", out=tmp_path / "two", anew=True)
+    assert len(one) == 16
     assert told(one) == told(two)
     assert len({fact.values for fact in one}) > 2  # else this would say nothing
 
@@ -111,9 +112,9 @@ def test_a_baseline_that_cannot_be_judged_ends_the_study(run: RunStudy) -> None:
 
 
 def test_a_bad_learning_rate_is_pruned_between_rounds(run: RunStudy) -> None:
-    space = "tune.space={optimizer.learning_rate: {choices: [0.02, 0.021, 0.022, 1.0e-8]}}"
+    space = "tune.space={optimizer.learning_rate: {choices: [0.02, 0.021, 1.0e-8]}}"
     learning = ("optimizer.learning_rate=0.02", "federate.n_local_epochs=4")  # so that something is learned here
-    facts = run(space, "tune.n_trials=12", "tune.pruning=[rounds]", "tune.objective=auprc", *learning)
+    facts = run(space, "tune.n_trials=9", "tune.pruning=[rounds]", "tune.objective=auprc", *learning)
     later = [fact for fact in facts[4:] if fact.params["optimizer.learning_rate"] == 1e-8]
     assert later, "no proposal to be pruned"
     assert {fact.state for fact in later} == {"PRUNED"}

@@ -138,7 +138,7 @@ def _ticks(x: np.ndarray | list[float], y: float | list[float], marker: str, lab
 
 def _time_axis(axes: Axes, in_seconds: bool) -> None:
     if in_seconds:
-        locator = AutoDateLocator(maxticks=8)
+        locator = AutoDateLocator(minticks=2, maxticks=10)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     else:
