@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 VENV ?= .venv
 ARGS ?=
+# Tests of one file stay together, since they share what is made once for them.
+AT_ONCE ?= -n logical --dist loadfile
 
 PYTHON_IN_VENV = "$(VENV)/bin/python"
 # DVC starts the stages with `python`: that must be the environment's.
@@ -33,8 +35,8 @@ repro: setup ## run the pipeline: whatever changed, and nothing else (ARGS go to
 	@$(PYTHON_IN_VENV) -m ftl.interruption
 	@$(WITH_VENV_FIRST) "$(VENV)/bin/dvc" repro $(ARGS)
 
-test: setup ## run all tests (ARGS go to pytest)
-	$(PYTHON_IN_VENV) -m pytest $(ARGS)
+test: setup ## run all tests, as many at once as there are cores (ARGS go to pytest; AT_ONCE= one after the other)
+	$(PYTHON_IN_VENV) -m pytest $(AT_ONCE) $(ARGS)
 
 bench: setup ## measure the speed of training and print a table
 	$(PYTHON_IN_VENV) -m pytest tests/benchmarks -s $(ARGS)

@@ -7,21 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from ftl.config import Params, dataset_names
+from ftl.tuning.space import check_tune
 from pipelines.stage import WORK, run
-
-STUDY = "pipeline"
 
 
 def main(params: Params, artifacts: str) -> None:
     at = Path(artifacts)
     (at / "tune").mkdir(parents=True, exist_ok=True)
+    check_tune(params)
     found = _studies(params, at) if params["tune"]["enabled"] else {}
+    _write(at / "tune" / "studies.json", list(found))  # DVC loses an empty folder
     if not found:
         print("tune.enabled is false: no study")
     first: dict[str, Any] = next(iter(found.values()), {})
-    half = at / "tuning.json.half"
-    half.write_text(json.dumps({**first, **({"datasets": found} if len(found) > 1 else {})}, indent=1) + "\n")
-    os.replace(half, at / "tuning.json")
+    _write(at / "tuning.json", {**first, **({"datasets": found} if len(found) > 1 else {})})
+
+
+def _write(path: Path, content: Any) -> None:
+    half = path.with_name(path.name + ".half")
+    half.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(half, path)
 
 
 def _studies(params: Params, at: Path) -> dict[str, dict[str, Any]]:
@@ -34,13 +39,16 @@ def _studies(params: Params, at: Path) -> dict[str, dict[str, Any]]:
 
     found = {}
     for dataset in dataset_names(params):
-        plan = plan_study(params, at / "fleets" / dataset, WORK / dataset, STUDY)
-        with study_storage(plan.folder.with_name(f"{STUDY}.journal")) as storage:
+        name = f"pipeline-{dataset}"
+        plan = plan_study(params, at / "fleets" / dataset, WORK / dataset, name)
+        journal = plan.folder.with_name(f"{name}.journal")
+        with study_storage(os.environ.get("FTL_STUDIES", "").strip() or journal) as storage:
             study = open_study(plan, storage)
             for _ in run_study(plan, study):
                 pass
             outcome = finish_study(plan, study, at / "tune" / dataset)
-        shutil.copyfile(plan.folder.with_name(f"{STUDY}.journal"), at / "tune" / f"{dataset}.journal")
+        if journal.exists():
+            shutil.copyfile(journal, at / "tune" / f"{dataset}.journal")
         print("\n".join([f"{dataset}: {sentence}" for sentence in verdict_sentences(outcome.content)]))
         lineage = lineage_of(plan.base, {plan.dataset: read_fleet(plan.split.tuning)})
         records = study_records(outcome.content, plan.base, lineage, outcome.folder)

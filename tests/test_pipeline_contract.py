@@ -80,14 +80,11 @@ def test_deps_cover_all_that_a_stage_imports(stages, imports, root):
 
 
 def test_deps_name_no_code_that_a_stage_does_not_import(stages, imports, root):
-    superfluous = {
-        stage.name: sorted(
-            dep
-            for dep in stage.files
-            if _is_code(root, dep) and not any(_covers(dep, file) for file in _sources(stage, imports, root))
-        )
-        for stage in stages
-    }
+    superfluous = {}
+    for stage in stages:
+        sources = _sources(stage, imports, root)
+        unused = (dep for dep in stage.files if not any(_covers(dep, file) for file in sources))
+        superfluous[stage.name] = sorted(dep for dep in unused if _is_code(root, dep))
     superfluous = {name: deps for name, deps in superfluous.items() if deps}
     assert not superfluous, f"dvc.yaml: a change of these would run a stage again that does not use them: {superfluous}"
 

@@ -43,9 +43,16 @@ SourceSettings = Annotated[
 
 
 def check(values: dict[str, Any]) -> None:
+    """Refuse parameters that no command could use.
+
+    Raises:
+        ConfigError: Naming the key.
+    """
     from ftl.experiment.checks import check_params
+    from ftl.tuning.space import check_tune
 
     check_params(values)
+    check_tune(values)
 
 
 def open_telemetry(folder: Path, source: str | None, assignments: list[str] | None) -> "TelemetrySource":

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftl.experiment.settings import DECODER_INITS
-from ftl.tuning.settings import ARMS
+from ftl.tuning.settings import ARMS, tune_settings
 
 RULE_KEYS = {
     "percentile": ("detection.percentile",),
@@ -22,19 +22,21 @@ ARM_IDLE_KEYS = {
 }
 """Parameters that an arm does not read."""
 TRIED_RULES = ("percentile", "conformal", "pot", "alarm_budget", "federated_summary")
-"""The rules of the space `threshold`; a fixed number has no meaning that nodes share."""
+"""The rules of the space `threshold`; a fixed number means the same on all nodes for probabilities alone."""
 RULE_RANGES: dict[str, dict[str, Any]] = {
     "detection.percentile": {"low": 95.0, "high": 99.95},
     "detection.conformal_alpha": {"low": 5e-4, "high": 0.05, "log": True},
     "detection.pot_risk": {"low": 1e-5, "high": 1e-2, "log": True},
     "detection.alarms_per_node_day": {"low": 0.05, "high": 5.0, "log": True},
     "detection.summary_spread": {"low": 1.0, "high": 10.0},
+    "detection.fixed_threshold": {"low": 0.05, "high": 0.95},
 }
 
 
 def named_spaces(params: Mapping[str, Any], n_nodes: int, has_days: bool) -> dict[str, dict[str, Any]]:
     """The spaces that have a name, as params.yaml would have them."""
-    rules = [rule for rule in TRIED_RULES if has_days or rule != "alarm_budget"]
+    tried = ("fixed", *TRIED_RULES) if tune_settings(params).paradigm == "supervised" else TRIED_RULES
+    rules = [rule for rule in tried if has_days or rule != "alarm_budget"]
     keys = {key for rule in rules for key in RULE_KEYS[rule]} & RULE_RANGES.keys()
     threshold = {
         "detection.threshold": {"choices": rules},

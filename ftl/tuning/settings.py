@@ -68,6 +68,8 @@ class TuneSettings:
         for key in ("n_trials", "n_seeds", "batch_size", "n_workers"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"tune.{key} must be >= 1; got {getattr(self, key)!r}")
+        if self.seed < 0:
+            raise ConfigError(f"tune.seed must be >= 0; got {self.seed!r}")
         if not 0 < self.validation_fraction < 1:
             raise ConfigError(f"tune.validation_fraction must be in (0, 1); got {self.validation_fraction!r}")
         if not self.alarm_budget > 0:

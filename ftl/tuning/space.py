@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,16 @@ def space_of(params: Mapping[str, Any], n_nodes: int, has_days: bool) -> Space:
         for value in of_key.extremes():
             _check(space, params, key, value, n_nodes)
     return space
+
+
+def check_tune(params: Mapping[str, Any]) -> None:
+    """Refuse a wrong section `tune`, as far as that can be told without a fleet.
+
+    Raises:
+        ConfigError: Naming the key.
+    """
+    tune_settings(params)
+    space_of(params, n_nodes=sys.maxsize, has_days=True)
 
 
 def _parsed(params: Mapping[str, Any], key: str, spec: Any) -> Range | Choices:

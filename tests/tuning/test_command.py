@@ -21,12 +21,11 @@ DEAF = ("-S", "detection.percentile=99.9")  # a threshold that almost nothing pa
 
 def test_a_study_from_the_command_line(ftl: SAID, fleet: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said = ftl("tune", fleet, "--out", out, "--trials", "8", "-S", RULES, *FEW, *DEAF, "--track")
+    said = ftl("tune", fleet, "--out", out, "--trials", "8", "-S", RULES, *FEW, *DEAF)
     assert said.code == 0, said.err
     assert "Trials are judged on the last 30% of the rows before the test part" in said.out
     assert re.search(r"trial \d+ of 8: complete; best 0\.\d+ \(trial \d+\)", said.err)
     assert "On the test part F1 changes by" in said.out
-    assert "MLflow: 9 runs recorded" in said.out
 
     content = json.loads((out / "tuning.json").read_text())
     assert content["study"] == "own-f1"
@@ -37,14 +36,6 @@ def test_a_study_from_the_command_line(ftl: SAID, fleet: Path, tmp_path: Path) -
     overlaid = overlay(with_tune_section(override(read_profile("default"), [])), best)
     assert overlaid["detection"]["percentile"] == content["best"]["params"]["detection.percentile"]
     assert "# Study own-f1 on small" in (out / "tuning.md").read_text()
-
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
-    trials = client.search_runs([client.get_experiment_by_name("ftl trials").experiment_id])
-    assert {run.data.tags["study"] for run in trials} == {"own-f1"}
-    found = {int(run.data.tags["trial"]): run.data.metrics.get("f1") for run in trials}
-    assert found == pytest.approx({number: value for number, value, _ in content["history"]})
 
     again = ftl("tune", fleet, "--out", out, "--trials", "8", "-S", RULES, *FEW, *DEAF)
     assert again.code == 0

@@ -42,3 +42,7 @@ def test_on_it_leaves_the_study_and_its_trials_in_mlflow(artifacts: Path) -> Non
     client = MlflowClient("sqlite:///mlflow.db")
     studies = client.search_runs([client.get_experiment_by_name("ftl studies").experiment_id])
     assert [run.data.metrics["n_trials"] for run in studies] == [2]
+    trials = client.search_runs([client.get_experiment_by_name("ftl trials").experiment_id])
+    assert {run.data.tags["study"] for run in trials} == {"pipeline"}
+    found = {int(run.data.tags["trial"]): run.data.metrics.get("f1") for run in trials}
+    assert found == pytest.approx({number: value for number, value, _ in content["history"]})

@@ -47,6 +47,13 @@ def test_named_spaces_hold_the_parameters_of_now(name: str) -> None:
     assert found.values_of(params, "rigorous", "unsupervised").keys() == found.ranges.keys()
 
 
+def test_probabilities_may_keep_a_fixed_threshold() -> None:
+    params = params_of("tune.space=threshold", "tune.paradigm=supervised")
+    found = space_of(params, 6, has_days=True)
+    assert found.values_of(params, "rigorous", "supervised")["detection.threshold"] == "fixed"
+    assert "fixed" not in space("threshold").ranges["detection.threshold"].values
+
+
 def test_rules_by_the_day_need_a_day() -> None:
     assert "alarm_budget" in space("threshold").ranges["detection.threshold"].values
     assert "alarm_budget" not in space("threshold", has_days=False).ranges["detection.threshold"].values

@@ -8,7 +8,9 @@ import pytest
 
 from ftl.data.fleet import GAP, TEST, read_fleet, write_fleet
 from ftl.errors import ConfigError, UserError
-from ftl.tuning import finish_study, open_study, run_study, study_storage
+from ftl.tracking import lineage_of
+from ftl.tracking.study_records import study_records
+from ftl.tuning import TrialFact, finish_study, open_study, run_study, study_storage
 from ftl.tuning.study import baseline_values, facts_of
 from tests.tuning.conftest import RULES, MakePlan, RunStudy, journal, told
 
@@ -146,6 +148,31 @@ def test_the_result_names_what_changed_and_tests_it_once(plan: MakePlan, tmp_pat
     assert content["improved"] == (best > before)
     assert content["improved"], "a lower percentile is better, and easily found"
     assert set(first.overlay) == {"detection"}
+    lineage = lineage_of(planned.base, {"small": read_fleet(planned.split.tuning)})
+    records = study_records(content, planned.base, lineage, first.folder)
+    assert [record.tags["level"] for record in records] == ["trial"] * 8 + ["study"]
+    assert len({record.identity for record in records}) == 9
+    assert [record.points[0].value for record in records[:8]] == [value for _, value, _ in content["history"]]
+    assert set(records[-1].artifacts) == {"tuning.json", "tuning.md", "best.yaml"}
     tested = content["best"]["test_difference"]
     assert tested["delta_f1"] == pytest.approx(content["best"]["test"]["f1"] - content["baseline"]["test"]["f1"])
     assert len(tested["nodes"]) == tested["n_nodes"] == 4
+
+
+def test_with_a_cost_the_front_holds_what_no_other_trial_beats(plan: MakePlan, tmp_path: Path) -> None:
+    space = "tune.space={federate.n_rounds: {choices: [1, 2]}, detection.percentile: {low: 90.0, high: 99.9}}"
+    planned = plan(space, "tune.cost=bytes", "tune.n_trials=6")
+    with study_storage(journal(planned)) as storage:
+        study = open_study(planned, storage)
+        facts = list(run_study(planned, study))
+        content = finish_study(planned, study, tmp_path / "out").content
+    assert content["objectives"] == ["f1", "bytes"]
+    assert content["directions"] == ["maximize", "minimize"]
+    assert sorted(trial["number"] for trial in content["pareto"]) == sorted(trial.number for trial in study.best_trials)
+    assert {fact.values[1] for fact in facts if fact.values} == {of_rounds(facts, 1), of_rounds(facts, 2)}
+    assert of_rounds(facts, 1) < of_rounds(facts, 2)
+
+
+def of_rounds(facts: list[TrialFact], n_rounds: int) -> float:
+    """Bytes of the trials with so many rounds."""
+    return next(fact.values[1] for fact in facts if fact.values and fact.params["federate.n_rounds"] == n_rounds)
