@@ -46,14 +46,15 @@ echo "-- the servers"
 wait_for() {
     for _ in $(seq 120); do
         "$python" -c "from urllib.request import urlopen; urlopen('$1', timeout=4)" 2>/dev/null && return
+        kill -0 "$3" 2>/dev/null || break
         sleep 1
     done
     echo "$1 does not answer:" >&2
     cat "$2" >&2
     return 1
 }
-wait_for "http://127.0.0.1:$mlflow_port/health" "$place/mlflow.log"
-wait_for "http://127.0.0.1:$dashboard_port/dashboard/" "$place/dashboard.log"
+wait_for "http://127.0.0.1:$mlflow_port/health" "$place/mlflow.log" "${servers[0]}"
+wait_for "http://127.0.0.1:$dashboard_port/dashboard/" "$place/dashboard.log" "${servers[1]}"
 
 echo "-- the worker"
 worker=("${clean[@]}" "MLFLOW_TRACKING_URI=http://127.0.0.1:$mlflow_port" "FTL_STUDIES=sqlite:///$store/studies.db"
