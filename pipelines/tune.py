@@ -7,20 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from ftl.config import Params, dataset_names
-from ftl.tuning.space import check_tune
+from ftl.errors import ConfigError
 from pipelines.stage import WORK, run
 
 
 def main(params: Params, artifacts: str) -> None:
     at = Path(artifacts)
     (at / "tune").mkdir(parents=True, exist_ok=True)
-    check_tune(params)
-    found = _studies(params, at) if params["tune"]["enabled"] else {}
+    found = _studies(params, at) if _enabled(params) else {}
     _write(at / "tune" / "studies.json", list(found))  # DVC loses an empty folder
     if not found:
         print("tune.enabled is false: no study")
     first: dict[str, Any] = next(iter(found.values()), {})
     _write(at / "tuning.json", {**first, **({"datasets": found} if len(found) > 1 else {})})
+
+
+def _enabled(params: Params) -> bool:
+    enabled = params["tune"]["enabled"]
+    if not isinstance(enabled, bool):
+        raise ConfigError(f"tune.enabled must be true or false; got {enabled!r}")
+    return enabled
 
 
 def _write(path: Path, content: Any) -> None:
@@ -36,7 +42,9 @@ def _studies(params: Params, at: Path) -> dict[str, dict[str, Any]]:
     from ftl.tracking.study_records import study_records
     from ftl.tuning import finish_study, open_study, plan_study, run_study, study_storage
     from ftl.tuning.page import verdict_sentences
+    from ftl.tuning.space import check_tune
 
+    check_tune(params)
     found = {}
     for dataset in dataset_names(params):
         name = f"pipeline-{dataset}"

@@ -4,8 +4,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 import yaml
 
 import ftl.cli
@@ -54,6 +56,32 @@ def test_help_has_an_example(ftl_: Ftl, words: list[str], parts: list[str]) -> N
     assert code == 0
     for part in parts:
         assert part in " ".join(out.split())  # as wide as the terminal
+
+
+def subcommands() -> list[list[str]]:
+    """The words of every command of ftl, groups too."""
+    found: list[list[str]] = []
+
+    def walk(command: Any, words: list[str]) -> None:
+        for name, below in getattr(command, "commands", {}).items():
+            found.append([*words, name])
+            walk(below, [*words, name])
+
+    walk(typer.main.get_command(ftl.cli.app), [])
+    return found
+
+
+@pytest.mark.parametrize("words", subcommands(), ids=" ".join)
+def test_the_help_of_every_command_has_an_example_of_it(ftl_: Ftl, words: list[str]) -> None:
+    code, out, _ = ftl_(*words, "--help")
+    assert code == 0
+    assert f"Example: ftl {' '.join(words)}" in " ".join(out.split())
+
+
+def test_every_command_is_known_to_the_test_of_examples() -> None:
+    known = {tuple(words) for words in subcommands()}
+    assert {("run",), ("rethreshold",), ("report",), ("score",), ("tune",), ("data", "simulate")} <= known
+    assert {("paper", "audit"), ("paper", "compare"), ("mlflow", "merge"), ("mlflow", "sync")} <= known
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ SPLIT_WORDS = ("train", "test")
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder for the tables, one parquet file per node, and fleet.yaml.")],
     nodes: Annotated[int, typer.Option(min=1, help="How many nodes.")] = 8,
-    windows: Annotated[int, typer.Option(min=96, help="Length of the period in windows of 15 minutes; 96 are a day.")] = 1500,
+    windows: Annotated[
+        int, typer.Option(min=96, help="Length of the period in windows of 15 minutes; 96 are a day.")
+    ] = 1500,
     kind: Annotated[str, typer.Option(help="Which features: d1 (462) or d2 (573).")] = "d1",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other nodes, jobs and faults.")] = 2,
     nodes_per_rack: Annotated[int, typer.Option(min=1, max=20, help="How many nodes share a rack.")] = 4,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ftl.config import Params
+from ftl.config import Params, read_profile
 from ftl.detection.settings import DetectionSettings
 from ftl.detection.thresholds import threshold_name
 from ftl.errors import ConfigError
@@ -171,7 +171,12 @@ def _parsed(params: Mapping[str, Any], key: str, spec: Any) -> Range | Choices:
     unknown = [word for word in spec if word not in RANGE_WORDS]
     if unknown or "low" not in spec or "high" not in spec:
         raise ConfigError(f"tune.space.{key} takes low, high, log and step, or choices alone; got {dict(spec)!r}")
-    return _range(key, spec, _element(params[section][leaf]) if section != "tune" else None)
+    return _range(key, spec, _element(_as_shipped(params, section, leaf)) if section != "tune" else None)
+
+
+def _as_shipped(params: Mapping[str, Any], section: str, leaf: str) -> Any:
+    """The value in the default profile, which tells a number's kind: `-S detection.smoothing_half_life=3` does not."""
+    return read_profile("default").get(section, {}).get(leaf, params[section][leaf])
 
 
 def _choices(key: str, values: Any) -> Choices:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from ftl.config import override, read_profile
 from ftl.errors import ConfigError
-from ftl.tuning.space import space_of
+from ftl.tuning.space import check_tune, space_of
 from tests.tuning.conftest import params_of
 
 
@@ -85,3 +86,7 @@ def test_settings_of_rules_that_are_not_used_do_nothing() -> None:
     assert space("threshold").read_keys({"detection.percentile": 99.0}) == {"detection.percentile": 99.0}
     values = {"tune.arm": "zero_shot", "transfer.n_epochs": 2, "federate.n_rounds": 3}
     assert space("training").read_keys(values) == {"tune.arm": "zero_shot", "federate.n_rounds": 3}
+
+
+def test_a_number_written_without_a_point_stays_the_kind_of_number_it_is() -> None:
+    check_tune(override(read_profile("default"), ["detection.smoothing_half_life=3", "optimizer.learning_rate=1"]))
