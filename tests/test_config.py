@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ftl.cli.options import check
 from ftl.config import (
     build,
     dataset_spec,
@@ -21,7 +22,6 @@ from ftl.config import (
     words,
 )
 from ftl.errors import ConfigError
-from ftl.cli.options import check
 from ftl.experiment.checks import SECTIONS, check_params
 from ftl.experiment.settings import LocalSettings
 from ftl.learning.optimizers import OptimizerSettings
