@@ -50,15 +50,16 @@ def _studies(params: Params, at: Path) -> dict[str, dict[str, Any]]:
         name = f"pipeline-{dataset}"
         plan = plan_study(params, at / "fleets" / dataset, WORK / dataset, name)
         journal = plan.folder.with_name(f"{name}.journal")
+        lineage = lineage_of(params, {dataset: read_fleet(at / "fleets" / dataset)})
         with study_storage(os.environ.get("FTL_STUDIES", "").strip() or journal) as storage:
             study = open_study(plan, storage)
+            study.set_user_attr("lineage", lineage.key(dataset))  # as the runs of these results are tagged
             for _ in run_study(plan, study):
                 pass
             outcome = finish_study(plan, study, at / "tune" / dataset)
         if journal.exists():
             shutil.copyfile(journal, at / "tune" / f"{dataset}.journal")
         print("\n".join([f"{dataset}: {sentence}" for sentence in verdict_sentences(outcome.content)]))
-        lineage = lineage_of(plan.base, {plan.dataset: read_fleet(plan.split.tuning)})
         records = study_records(outcome.content, plan.base, lineage, outcome.folder)
         record_runs(records, tracking_uri(Path.cwd()), at)
         found[dataset] = outcome.content

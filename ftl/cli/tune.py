@@ -10,6 +10,7 @@ from ftl.cli.options import Assignments, Profile, SourceName, SourceSettings, ch
 from ftl.errors import UserError
 
 if TYPE_CHECKING:
+    from ftl.tracking.lineage import Lineage
     from ftl.tuning import Outcome, StudyPlan
 
 SAY_SECONDS = 2.0
@@ -66,8 +67,13 @@ def tune(
     plan = plan_study(params, prepared, out, name)
     for line in _opening(plan):
         typer.echo(line)
+    from ftl.data.fleet import read_fleet
+    from ftl.tracking.lineage import lineage_of
+
+    lineage = lineage_of(plan.whole, {plan.dataset: read_fleet(prepared)})
     with study_storage(storage or plan.folder.with_name(f"{name}.journal")) as where:
         opened = open_study(plan, where, fresh)
+        opened.set_user_attr("lineage", lineage.key(plan.dataset))
         progress = _Progress(plan)
         for fact in run_study(plan, opened):
             progress.say(opened, fact)
@@ -77,7 +83,7 @@ def tune(
         outcome = finish_study(plan, opened, out)
     _close(outcome, out, time.monotonic() - began)
     if track:
-        _track(plan, outcome, out)
+        _track(plan, outcome, out, lineage)
 
 
 def _params(profile: str, assignments: list[str], options: dict[str, Any]) -> dict[str, Any]:
@@ -180,12 +186,10 @@ def _close(outcome: "Outcome", out: Path, seconds: float) -> None:
     )
 
 
-def _track(plan: "StudyPlan", outcome: "Outcome", out: Path) -> None:
-    from ftl.data.fleet import read_fleet
-    from ftl.tracking import lineage_of, record_runs, tracking_uri
+def _track(plan: "StudyPlan", outcome: "Outcome", out: Path, lineage: "Lineage") -> None:
+    from ftl.tracking import record_runs, tracking_uri
     from ftl.tracking.study_records import study_records
 
-    lineage = lineage_of(plan.base, {plan.dataset: read_fleet(plan.split.tuning)})
     records = study_records(outcome.content, plan.base, lineage, outcome.folder)
     sent = record_runs(records, tracking_uri(out), out)
     typer.echo(f"MLflow: {sent.n_sent} runs recorded" + (f"; {sent.warning}" if sent.warning else ""))

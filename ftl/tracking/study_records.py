@@ -31,7 +31,7 @@ def study_records(
     Args:
         tuning: What tuning.json holds.
         params: The parameters that trials vary, nested.
-        lineage: Of these parameters and the fleet that trials were judged on.
+        lineage: Of the parameters as they were given and the whole fleet, as its results are tagged.
         folder: Where the study's files lie.
     """
     return [*_trials(tuning, params, lineage), _study(tuning, params, lineage, folder)]

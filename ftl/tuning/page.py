@@ -70,20 +70,30 @@ def _verdict(content: Mapping[str, Any]) -> list[str]:
     if not content["improved"]:
         return [f"**No trial beat the parameters as they are** ({word} {_number(before['validation'][name])})."]
     said = f"{_number(before['validation'][name])} to {_number(best['validation'][name])}"
+    if found["delta_f1"] is None:
+        tested = "**On the test part nothing can be said:** no target node has a defined F1 there."
+    else:
+        tested = _tested(found)
+    looks = content["test_looks"]
+    return [
+        f"**On the rows that judged trials the best one (number {best['number']}) raises {word} from {said}.**",
+        "The best of many trials looks better there than it is.",
+        tested,
+        *([f"This study has looked at the test {looks} times, each time for another best trial."] if looks > 1 else []),
+    ]
+
+
+def _tested(found: Mapping[str, Any]) -> str:
+    """What the best parameters did on the test part, with the verdict of its interval."""
     interval = (
         f", 95 % interval {_signed(found['ci_low'])} to {_signed(found['ci_high'])}"
         if found["ci_low"] is not None
         else ""
     )
     verdict = {"better": "better", "worse": "worse", "no difference": "no difference shown"}.get(found["verdict"], "")
-    looks = content["test_looks"]
-    return [
-        f"**On the rows that judged trials the best one (number {best['number']}) raises {word} from {said}.**",
-        "The best of many trials looks better there than it is.",
-        f"**On the test part F1 changes by {_signed(found['delta_f1'])}**{interval} over {found['n_nodes']} nodes"
-        + (f": {verdict}." if verdict else "."),
-        *([f"This study has looked at the test {looks} times, each time for another best trial."] if looks > 1 else []),
-    ]
+    nodes = f"{found['n_nodes']} node" + ("" if found["n_nodes"] == 1 else "s")
+    said = f"**On the test part F1 changes by {_signed(found['delta_f1'])}**{interval} over {nodes}"
+    return f"{said}: {verdict}." if verdict else f"{said}."
 
 
 def _metrics(content: Mapping[str, Any]) -> list[str]:

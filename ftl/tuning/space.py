@@ -154,7 +154,8 @@ def check_tune(params: Mapping[str, Any]) -> None:
         ConfigError: Naming the key.
     """
     tune_settings(params)
-    space_of(params, n_nodes=sys.maxsize, has_days=True)
+    apart = {name: value for name, value in params.items() if name != "datasets"}  # no parameter of a trial
+    space_of(apart, n_nodes=sys.maxsize, has_days=True)
 
 
 def _parsed(params: Mapping[str, Any], key: str, spec: Any) -> Range | Choices:

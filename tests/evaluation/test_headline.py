@@ -90,8 +90,8 @@ def test_cells_that_cannot_be_judged_are_not_called_failures(make_summary):
 def test_where_no_target_has_an_anomaly_one_sentence_says_so(make_summary):
     assert overview_sentences(make_summary(anomalies=False)) == [
         (
-            "d1 (rigorous): transfer could not be scored: no target node has an anomaly among its test rows, so that F1 is "
-            "undefined and nothing can be said about a gain."
+            "d1 (rigorous): transfer could not be scored: no target node has an anomaly among its test rows, "
+            "so that F1 is undefined and nothing can be said about a gain."
         )
     ]
 
