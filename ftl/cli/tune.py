@@ -169,10 +169,9 @@ class _Progress:
         if better or now - self.spoken > SAY_SECONDS:
             self.spoken, self.best = now, value
             best_so_far = f"best {value:.4f} (trial {best.number})" if best is not None else "none complete yet"
-            typer.echo(
-                f"trial {fact.number + 1} of {self.plan.settings.n_trials}: {fact.state.lower()}; {best_so_far}",
-                err=True,
-            )
+            tried = sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.get_trials(deepcopy=False))
+            latest = f"trial {fact.number} {fact.state.lower()}"
+            typer.echo(f"{tried} of {self.plan.settings.n_trials} trials; {latest}; {best_so_far}", err=True)
 
 
 def _close(outcome: "Outcome", out: Path, seconds: float) -> None:

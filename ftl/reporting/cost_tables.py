@@ -1,13 +1,12 @@
-"""Table 7: time, memory, energy and bytes, and how large a fleet must be for federation to pay.
+"""Table 7: time, memory, energy and bytes.
 
 Per-node time is CPU time, since nodes are trained in stacks: a stack's time, shared out by gradient steps.
 """
 
 from collections.abc import Mapping
-from math import ceil, isfinite, nan
+from math import nan
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ftl.evaluation.results import BASELINES
@@ -62,6 +61,7 @@ def node_costs(run: RunTables, results: pd.DataFrame, dataset: str, paradigm: st
     per_round = round_seconds(run, dataset, paradigm)
     if not traffic_is_known(run):
         results = results.drop(columns=[name for name in _TRAFFIC if name in results])
+    results = _of_first_policy(results)
     members = results[(results["role"] == "participant").fillna(False).to_numpy(dtype=bool)]
     traffic = {name: _mean(members, name) for name in _TRAFFIC}
     rows = [_row(what, results[results["arm"] == arm]) for arm, what in _STEPS.items() if (results["arm"] == arm).any()]
@@ -76,9 +76,16 @@ def node_costs(run: RunTables, results: pd.DataFrame, dataset: str, paradigm: st
             **traffic,
         }
         one = {name: value / n_rounds for name, value in whole_run.items() if name != "step"}
+        one["bytes_received"] = traffic["bytes_received"] / (n_rounds + 1)  # the initial model is received besides
         rows[2:2] = [{"step": "one federated round of a participant", **one}, whole_run]
     baselines = [arm for arm in BASELINES if arm not in ("random", "untrained") and (results["arm"] == arm).any()]
     return rows + [_row(f"baseline {arm}", results[results["arm"] == arm]) for arm in baselines]
+
+
+def _of_first_policy(results: pd.DataFrame) -> pd.DataFrame:
+    """Rows without a cohort and those of the headline's policy: what is sent to be ranked differs by policy."""
+    policies = ordered(results["policy"].dropna(), POLICIES)
+    return results[results["policy"].isna() | (results["policy"] == policies[0])] if policies else results
 
 
 def mean_steps(results: pd.DataFrame) -> dict[str, float]:
@@ -108,13 +115,18 @@ def round_seconds(run: RunTables, dataset: str, paradigm: str) -> float:
 
 def rounds_of(run: RunTables, dataset: str) -> int:
     """Federated rounds of a cohort: as the parameters say, else as the rounds table counts them; 0 if unknown."""
-    planned = (
-        run.params.get("federate", {}).get("n_rounds") if isinstance(run.params.get("federate"), Mapping) else None
-    )
-    if isinstance(planned, int):
-        return planned
+    rounds = planned(run, "federate", "n_rounds")
+    if rounds:
+        return rounds
     counted = None if run.rounds is None else run.rounds.loc[run.rounds["dataset"] == dataset, "round"]
     return 0 if counted is None or counted.empty else int(counted.max())
+
+
+def planned(run: RunTables, section: str, name: str) -> int:
+    """A whole number of the parameters; 0 where it is not recorded."""
+    settings = run.params.get(section)
+    value = settings.get(name) if isinstance(settings, Mapping) else None
+    return value if isinstance(value, int) else 0
 
 
 def traffic_is_known(run: RunTables) -> bool:
@@ -146,65 +158,6 @@ def stage_cost_tables(run: RunTables) -> list[ReportTable]:
         what = "Table 7: cost per stage on the machine that ran it"
         tables.append(ReportTable("stage_costs", caption(run, what, dataset, protocol), shown, numbers, number=7))
     return tables
-
-
-def break_even_tables(run: RunTables) -> list[ReportTable]:
-    """From how many nodes on federation takes fewer gradient steps than training every node alone."""
-    rows = []
-    for dataset, protocol in run.scopes:
-        results = run.results[(run.results["dataset"] == dataset) & (run.results["protocol"] == protocol)]
-        for paradigm in ordered(results["paradigm"], PARADIGMS):
-            part = results[results["paradigm"] == paradigm]
-            steps = mean_steps(part)
-            cohorts = part.loc[part["policy"].notna(), ["policy", "n_participants"]].drop_duplicates()
-            for policy in ordered(cohorts["policy"], POLICIES):
-                for n in sorted(int(n) for n in cohorts.loc[cohorts["policy"] == policy, "n_participants"]):
-                    rows.append(
-                        {"dataset": dataset, "protocol": protocol, "paradigm": paradigm, "policy": policy}
-                        | {"n_participants": n, **{f"steps_{name}": value for name, value in steps.items()}}
-                        | {f"nodes_vs_{name}": break_even(policy, n, steps, name) for name in ("local", "long")}
-                    )
-    numbers = pd.DataFrame(rows)
-    return [] if numbers.empty else [_break_even_table(run, numbers, *scope) for scope in run.scopes]
-
-
-def break_even(policy: str, n: int, steps: Mapping[str, float], reference: str) -> float:
-    """Smallest fleet for which n participants' federation and the targets' fine-tuning take no more gradient steps than
-    training every node as `reference` does; infinite where that never happens, NaN where steps are unknown.
-
-    A policy that ranks nodes by their local models (all but random_n) has spent every node's local training before
-    the first round: nothing is left to save against local, and against long the local training counts on top.
-    """
-    alone, federated, tuned = steps[reference], steps["federated"], steps["tuned"]
-    spent_first = 0.0 if policy == "random_n" else steps["local"]
-    saved = alone - tuned - spent_first  # on every node of the fleet
-    if np.isnan([alone, federated, tuned, spent_first]).any():
-        return nan
-    extra = n * (federated - tuned)  # what participants take more than targets
-    if saved <= 0:
-        return float("inf")
-    return float(max(n + 1, ceil(extra / saved)))
-
-
-def _break_even_table(run: RunTables, numbers: pd.DataFrame, dataset: str, protocol: str) -> ReportTable:
-    part = numbers[(numbers["dataset"] == dataset) & (numbers["protocol"] == protocol)].reset_index(drop=True)
-    shown = part[["paradigm", "policy"]].rename(columns={"paradigm": "Paradigm", "policy": "Policy"})
-    shown["N"] = column(part, "n_participants", whole)
-    for heading, name in {
-        "Steps local": "local", "Steps local_long": "long", "Steps of a participant": "federated",
-        "Steps of a target": "tuned",
-    }.items():  # fmt: skip
-        shown[heading] = column(part, f"steps_{name}", whole)
-    shown["Pays against local from"] = column(part, "nodes_vs_local", _fleet_size)
-    shown["Pays against local_long from"] = column(part, "nodes_vs_long", _fleet_size)
-    what = "Table 7: break-even fleet size in gradient steps"
-    return ReportTable("break_even", caption(run, what, dataset, protocol), shown, part, number=7)
-
-
-def _fleet_size(n_nodes: float) -> str:
-    if np.isnan(n_nodes):
-        return text(None)
-    return f"{int(n_nodes):,} nodes" if isfinite(n_nodes) else "no fleet size"
 
 
 def _stages(costs: pd.DataFrame) -> pd.DataFrame:

@@ -44,8 +44,13 @@ of different cohorts are not on the same nodes.
 
 **CPU time** of a node is its stack's time, shared out by gradient steps. A **federated round's** is that of the stage,
 over all rounds of all participants (pooled training included, where the arm centralised ran). **Bytes** are what a node
-would send and receive if it trained on its own machine. **Break-even**: the smallest fleet whose gradient steps with
-federation are no more than without; a policy that ranks local models has trained every node locally first.
+would send and receive if it trained on its own machine; in units of 1000 (1 MB = 1,000,000 B). Under top_n every node
+sends 8 B more, by which it is ranked.
+
+**Break-even**: the smallest fleet, participants counted, that costs less with federation (all rounds of all
+participants, then fine-tuning on every target) than with training on every node. The unit is CPU time as measured, and
+energy where it was; without `costs.csv` it is gradient steps. A cohort's CPU time is its share of the stage by gradient
+steps. A policy that ranks local models has trained every node locally first, which counts as a cost of federation.
 
 "-" means undefined or not computed.
 """

@@ -12,14 +12,16 @@ from ftl.reporting.tables import PARADIGMS, ordered
 
 MOST_WITH_FULL_RECALL = 0.9
 CHANCE = 0.5
+FEW_RACKS = 10  # a bootstrap over fewer groups gives intervals that tend to be too narrow
 
 
 def warnings_of(run: RunTables) -> list[str]:
-    """A sentence for each gate that a dataset and paradigm does not pass."""
+    """A sentence for each gate that a dataset, or a paradigm of it, does not pass."""
     found = []
     for dataset, protocol in run.scopes:
         summary = run.summary[(run.summary["dataset"] == dataset) & (run.summary["protocol"] == protocol)]
         results = run.results[(run.results["dataset"] == dataset) & (run.results["protocol"] == protocol)]
+        found += [f"{dataset}, {protocol} protocol: {text}" for text in _few_racks(summary, run, dataset)]
         for paradigm in ordered(summary["paradigm"], PARADIGMS):
             where = f"{dataset}, {paradigm}, {protocol} protocol"
             cells = summary[summary["paradigm"] == paradigm]
@@ -27,6 +29,16 @@ def warnings_of(run: RunTables) -> list[str]:
             random = results[(results["paradigm"] == paradigm) & (results["arm"] == "random")]
             found += [f"{where}: {text}" for text in _random_off_chance(random, run, dataset)]
     return found
+
+
+def _few_racks(cells: pd.DataFrame, run: RunTables, dataset: str) -> Iterator[str]:
+    """Intervals that resample a handful of racks are to be read beside the tests over nodes."""
+    n_racks = len({rack for rack in run.racks().get(dataset, {}).values() if rack is not None})
+    if "ci_method" in cells and (cells["ci_method"] == "racks").any() and n_racks < FEW_RACKS:
+        yield (
+            f"intervals resample whole racks, and there are {n_racks}: of so few they tend to be too narrow. Read them "
+            "beside p (Holm)."
+        )
 
 
 def _full_recall(cells: pd.DataFrame) -> Iterator[str]:

@@ -10,21 +10,22 @@ import pandas as pd
 from ftl.evaluation.headline import overview_sentences
 from ftl.evaluation.results import BASELINES
 from ftl.evaluation.significance import ROUNDING
+from ftl.evaluation.summary import SIGNIFICANCE_LEVEL
 from ftl.reporting.blocks import Block, Bullets, Notice, Paragraph, ReportTable
-from ftl.reporting.cost_tables import break_even, mean_steps, rounds_of, traffic_is_known
+from ftl.reporting.break_even_tables import break_even_rows
+from ftl.reporting.cost_tables import mean_steps, rounds_of, traffic_is_known
 from ftl.reporting.formats import UNDEFINED, count, data_size, difference, number, share
 from ftl.reporting.gates import warnings_of
 from ftl.reporting.harm import worst_nodes
 from ftl.reporting.page import NO_BREAK
 from ftl.reporting.paper_tables import transfer_cells
 from ftl.reporting.run_tables import RunTables
-from ftl.reporting.tables import PARADIGMS, POLICIES, caption, ordered
+from ftl.reporting.tables import NOT_SIMPLE, PARADIGMS, POLICIES, caption, ordered
 
 ORIGINS = {
     "simulated": "**simulated telemetry**: its numbers say how the method behaves on the simulator, not on a machine",
     "real": "**real telemetry**",
 }
-NOT_SIMPLE = ("random", "untrained")  # baselines that show what is no achievement
 
 
 def opening_blocks(run: RunTables, gains: pd.DataFrame) -> list[Block]:
@@ -68,9 +69,19 @@ def dataset_sentences(run: RunTables) -> list[str]:
         cells = transfer_cells(run, dataset, protocol)
         if len(cells):
             lost = int((cells[["verdict_vs_local", "verdict_vs_local_long"]] == "worse").any(axis=1).sum())
-            aside = f" In {lost} it was worse than at least one of them." if lost else ""
-            sentences.append(f"{overview_sentences(group)[0]}{aside}")
+            aside = f" In {lost} it was worse than local or local_long." if lost else ""
+            sentences.append(f"{overview_sentences(group)[0]}{holm_words(cells)}{aside}")
     return sentences
+
+
+def holm_words(cells: pd.DataFrame) -> str:
+    """How many of the cells that beat both controls keep their gain over local when all cells are corrected for."""
+    gained = cells[(cells[["verdict_vs_local", "verdict_vs_local_long"]] == "better").all(axis=1)]
+    if gained.empty or "p_holm" not in gained:
+        return ""
+    kept = int((gained["p_holm"] < SIGNIFICANCE_LEVEL).sum())
+    which = f"{kept} of them" if kept else "none of them"
+    return f" Corrected for the number of comparisons (Holm), {which} is a significant gain over local."
 
 
 def headline_cells(run: RunTables) -> pd.DataFrame:
@@ -191,16 +202,29 @@ def _cost_sentence(run: RunTables, cell: "pd.Series[Any]") -> str:
     sent = float(members["bytes_sent"].astype("float64").mean()) if traffic_is_known(run) else nan
     n_rounds = rounds_of(run, dataset)
     if n_rounds > 0 and not np.isnan(sent):
-        parts.append(f"a participant sends {data_size(sent)} in {n_rounds} rounds ({data_size(sent / n_rounds)} each)")
-    fleet = break_even(str(cell["policy"]), n, steps, "local")
-    if not np.isnan(fleet):
+        pooled = float(runs.loc[runs["arm"] == "centralised", "bytes_sent"].astype("float64").mean())
+        raw = "" if np.isnan(pooled) else f"; its raw rows are {data_size(pooled)}"
+        each = data_size(sent / n_rounds)
+        parts.append(f"a participant sends {data_size(sent)} in {n_rounds} rounds ({each} each{raw})")
+    if not np.isnan([steps["federated"], steps["tuned"], steps["local"]]).any():
         made = {name: number(value, 0) for name, value in steps.items()}
         parts.append(f"a participant makes {made['federated']} gradient steps and a target {made['tuned']}")
         parts.append(f"where training alone takes {made['local']}")
-        never = "so that no size of the fleet saves steps against local training"
-        parts.append(never if fleet == float("inf") else f"which saves steps from {int(fleet):,} nodes on")
-    where = f"**Cost** on {dataset} ({cell['paradigm']}, {cell['policy']}, N = {n})"
-    return f"{where}: {', '.join(parts)}." if parts else ""
+    text = ", ".join(parts) + _break_even_words(run, cell)
+    return f"**Cost** on {dataset} ({cell['paradigm']}, {cell['policy']}, N = {n}): {text}." if parts else ""
+
+
+def _break_even_words(run: RunTables, cell: "pd.Series[Any]") -> str:
+    """Whether the cell's federation costs less than local training, in the unit of the table of break-evens."""
+    rows = break_even_rows(run)
+    key = ["dataset", "protocol", "paradigm", "policy", "n_participants"]
+    rows = rows[(rows[key] == cell[key]).all(axis=1) & (rows["unit"] != "energy_wh")]
+    if rows.empty or np.isnan(fleet := float(rows["nodes_vs_local"].iloc[0])):
+        return ""
+    unit = "gradient steps" if rows["unit"].iloc[0] == "steps" else "CPU time"
+    if fleet == float("inf"):
+        return f"; in {unit} no size of the fleet makes federation cheaper than local training"
+    return f"; in {unit} federation is cheaper than local training from {int(fleet):,} nodes on"
 
 
 def _gains_at(gains: pd.DataFrame, cell: "pd.Series[Any]") -> pd.DataFrame:

@@ -23,7 +23,7 @@ def page(title: str, sections: Sequence[Section]) -> str:
         lstrip_blocks=True,
     )
     environment.globals |= {"kind": _kind, "is_number": is_number_column}
-    environment.filters |= {"inline": inline, "base64": _base64, "heading": heading}
+    environment.filters |= {"inline": inline, "base64": _base64, "heading": heading, "breakable": breakable}
     return environment.get_template("report.html.j2").render(title=title, sections=sections)
 
 
@@ -37,6 +37,11 @@ def inline(text: str) -> Markup:
 def heading(text: str) -> str:
     """A column's heading, whose bracket is not broken over two lines."""
     return re.sub(r"\[[^]]*\]", lambda bracket: bracket.group().replace(" ", NO_BREAK), text)
+
+
+def breakable(text: str) -> Markup:
+    """A long cell, whose names may be broken over lines after an underscore."""
+    return Markup(str(escape(text)).replace("_", "_<wbr>"))
 
 
 def is_number_column(cells: Sequence[str]) -> bool:

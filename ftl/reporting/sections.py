@@ -13,12 +13,13 @@ import yaml
 from ftl.evaluation.headline import overview_sentences, verdict_sentences
 from ftl.evaluation.results import results_digest
 from ftl.reporting.blocks import Block, Bullets, Code, Fold, Paragraph, ReportTable, Section, absent
+from ftl.reporting.break_even_tables import break_even_tables
 from ftl.reporting.comparison_tables import fine_tuning_tables, policy_tables
-from ftl.reporting.cost_tables import break_even_tables, node_cost_tables, stage_cost_tables, traffic_is_known
+from ftl.reporting.cost_tables import node_cost_tables, stage_cost_tables, traffic_is_known
 from ftl.reporting.definitions import DEFINITIONS
 from ftl.reporting.harm import distribution_tables, worst_tables
-from ftl.reporting.opening import opening_blocks
-from ftl.reporting.paper_tables import effect_tables, mean_tables, transfer_tables
+from ftl.reporting.opening import holm_words, opening_blocks
+from ftl.reporting.paper_tables import effect_tables, mean_tables, transfer_cells, transfer_tables
 from ftl.reporting.pictures.picture import Picture
 from ftl.reporting.pictures.subject import node_gains
 from ftl.reporting.run_tables import RunTables
@@ -92,6 +93,8 @@ def _pictures(pictures: Sequence[Picture], anchor: str) -> list[Block]:
 
 def _verdicts(run: RunTables) -> list[Block]:
     sentences, cells = overview_sentences(run.summary), verdict_sentences(run.summary)
+    corrected = {f"{scope[0]} ({scope[1]}): ": holm_words(transfer_cells(run, *scope)) for scope in run.scopes}
+    sentences = [said + next((more for of, more in corrected.items() if said.startswith(of)), "") for said in sentences]
     blocks: list[Block] = [Bullets(tuple(sentences))]
     if cells:
         blocks.append(Fold("Every cell, one by one", (Bullets(tuple(cells)),)))

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+import yaml
 
-from ftl.reporting.blocks import Block, Bullets, Fold, Paragraph, ReportTable
-from ftl.reporting.formats import count, interval, number, text
+from ftl.reporting.blocks import Block, Bullets, Code, Fold, Paragraph, ReportTable
+from ftl.reporting.formats import count, data_size, interval, number, text
 from ftl.reporting.run_tables import RunTables
 
 MOST_PARETO = 30
@@ -31,7 +32,8 @@ def study_blocks(run: RunTables, study: Mapping[str, Any]) -> list[Block]:
     if study.get("pareto"):
         blocks.append(Fold("Trials that no other trial beats in every objective", (_pareto(run, study),)))
     if study.get("overlay"):
-        blocks.append(Paragraph(f"The best parameters as an overlay of params.yaml: `{study['overlay']}`."))
+        overlay = yaml.safe_dump(dict(study["overlay"]), sort_keys=False, allow_unicode=True)
+        blocks += [Paragraph("The best parameters as an overlay of params.yaml (`best.yaml`):"), Code(overlay, "yaml")]
     return blocks
 
 
@@ -40,11 +42,18 @@ def _facts(study: Mapping[str, Any]) -> list[str]:
     labels = {"lent": "labels lent from the first test rows, which are not scored", "validation": "the validation part"}
     source = str(study.get("labels_from", "validation"))
     goal = f"{_phrase(study.get('direction'))} `{_phrase(study.get('objective'))}`"
+    goal += f", minimize `{_cost(study)}`" if _cost(study) else ""
     return [
         f"Study **{study.get('study')}** on {study.get('dataset')}: {goal}.",
         f"{count(int(study.get('n_trials') or 0), 'trial')}, {pruned} of them pruned, {failed} failed.",
         f"The objective saw {labels.get(source, source)}; no trial saw a scored test label.",
     ]
+
+
+def _cost(study: Mapping[str, Any]) -> str | None:
+    """The second objective of a study that has one."""
+    named = study.get("objectives") or []
+    return str(named[1]) if len(named) > 1 else None
 
 
 def _phrase(value: Any) -> str:
@@ -83,15 +92,26 @@ def _before_and_after(run: RunTables, study: Mapping[str, Any]) -> ReportTable:
         {"before": "float64", "after": "float64"}
     )
     shown = pd.DataFrame({"Part": numbers["part"], "Metric": numbers["metric"]})
-    shown["Before tuning"] = [number(value, 4) for value in numbers["before"]]
-    shown["Best trial"] = [number(value, 4) for value in numbers["after"]]
-    shown["Change"] = [number(value, 4, True) for value in numbers["after"] - numbers["before"]]
+    for heading, name in {"Before tuning": "before", "Best trial": "after"}.items():
+        shown[heading] = list(map(_measured, numbers["metric"], numbers[name]))
+    change = numbers["after"] - numbers["before"]
+    shown["Change"] = [_measured(metric, value, True) for metric, value in zip(numbers["metric"], change, strict=True)]
     return ReportTable("tuning", _caption(run, study, "Before tuning and at the best trial"), shown, numbers)
 
 
+def _measured(metric: str, value: float, signed: bool = False) -> str:
+    """A metric's value; bytes with their unit."""
+    if metric == "bytes":
+        return f"{'+' if signed and value > 0 else ''}{data_size(value)}"
+    return number(value, 4, signed)
+
+
 def _parameters(run: RunTables, study: Mapping[str, Any]) -> ReportTable:
+    """What tuning changes: a trial also draws settings that its choices leave without effect, which are not told."""
     before, after = (study.get("baseline") or {}).get("params") or {}, study["best"].get("params") or {}
-    names = list(dict.fromkeys([*before, *after]))
+    overlay = study.get("overlay") or {}
+    used = [f"{section}.{leaf}" for section, leaves in overlay.items() for leaf in leaves]
+    names = used if set(used) & {*before, *after} else list(dict.fromkeys([*before, *after]))
     shown = pd.DataFrame(
         {
             "Parameter": names,
@@ -105,13 +125,14 @@ def _parameters(run: RunTables, study: Mapping[str, Any]) -> ReportTable:
 def _pareto(run: RunTables, study: Mapping[str, Any]) -> ReportTable:
     trials = study["pareto"]
     objectives = study.get("objective")
-    names = list(map(str, objectives)) if isinstance(objectives, list) else []
+    names = list(map(str, objectives)) if isinstance(objectives, list) else [str(objectives)]
+    names += [cost] if (cost := _cost(study)) else []
     rows = []
     for trial in trials[:MOST_PARETO]:
         values = list(trial.get("values") or [])
         heads = names if len(names) == len(values) else [f"Objective {k + 1}" for k in range(len(values))]
         row = {"Trial": str(trial.get("number"))}
-        row |= {head: number(value, 4) for head, value in zip(heads, values, strict=True)}
+        row |= {head: _measured(head, value) for head, value in zip(heads, values, strict=True)}
         rows.append(row | {name: text(_word(value)) for name, value in (trial.get("params") or {}).items()})
     shown = pd.DataFrame(rows).fillna("-")
     aside = f"; the first {MOST_PARETO} of {len(trials)}" if len(trials) > MOST_PARETO else ""
@@ -126,4 +147,7 @@ def _caption(run: RunTables, study: Mapping[str, Any], what: str) -> str:
 
 
 def _word(value: Any) -> Any:
+    """A value as it is shown: a fraction to four significant digits (the overlay has all of them)."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return str(value) if isinstance(value, list | dict | bool) else value

@@ -46,7 +46,7 @@ def synthetic_run(
     summary = summarise(results, {dataset: dict(zip(nodes, racks, strict=True)) for dataset in datasets})
     return RunTables(
         results, summary, _rounds(results, n_rounds), _costs(datasets, paradigms, seeds), fleets=fleets,
-        params={"seeds": list(seeds), "federate": {"n_rounds": n_rounds},
+        params={"seeds": list(seeds), "federate": {"n_rounds": n_rounds, "n_local_epochs": 1}, "local": {"n_epochs": 3},
                 "detection": {"threshold": "protocol", "percentile": 98.0}},
     )  # fmt: skip
 

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from ftl.reporting.cost_tables import (
-    break_even,
-    break_even_tables,
     mean_steps,
     node_cost_tables,
     rounds_of,
@@ -27,23 +25,12 @@ def test_steps_of_federation_are_those_that_local_long_takes_beyond_fine_tuning(
     assert np.isnan(without["federated"])
 
 
-def test_a_fleet_pays_once_its_saved_steps_make_up_for_the_participants():
-    n_nodes = break_even("random_n", 3, MADE, "local")
-    spent = 3 * 100 + (n_nodes - 3) * 20
-    assert n_nodes * 60 >= spent
-    assert (n_nodes - 1) * 60 < spent - 20
-    assert n_nodes == 6
-
-
-def test_ranking_by_local_models_leaves_nothing_to_save():
-    assert break_even("top_n", 3, MADE, "local") == float("inf")
-    assert break_even("top_n", 3, MADE, "long") == 6  # 60 of the 120 steps are spent on ranking
-
-
-def test_fine_tuning_that_takes_as_long_as_local_training_never_pays():
-    assert break_even("random_n", 3, MADE | {"tuned": 60.0}, "local") == float("inf")
-    assert np.isnan(break_even("random_n", 3, MADE | {"federated": float("nan")}, "local"))
-    assert break_even("random_n", 3, MADE | {"federated": 1.0}, "local") == 4  # one target at least
+def test_what_is_sent_to_be_ranked_is_that_of_one_policy(run):
+    results = run.results.copy()
+    ranked = (results["policy"] == "top_n") & (results["arm"] == "transfer") & (results["role"] == "target")
+    results.loc[ranked, "bytes_sent"] = 8
+    shown = node_cost_tables(replace(run, results=results))[0].shown.set_index("Step")
+    assert shown.loc["fine-tuning of the decoder (transfer)", "Bytes sent"] == "8 B"
 
 
 def test_a_round_is_a_share_of_the_whole_in_steps_bytes_and_time(run):
@@ -81,10 +68,3 @@ def test_costs_of_an_older_run_are_empty_not_wrong(run):
     assert set(shown["Bytes sent"]) == {"-"}
     assert rounds_of(older, "d1") == 5  # counted
     assert rounds_of(replace(older, rounds=None), "d1") == 0
-
-
-def test_every_cohort_has_its_break_even(run):
-    (table,) = break_even_tables(run)
-    assert len(table.shown) == 3 * 2 * 2
-    first = table.shown.set_index(["Paradigm", "Policy", "N"]).loc[("unsupervised", "random_n", "3")]
-    assert first["Pays against local from"] == "6 nodes"

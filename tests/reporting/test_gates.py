@@ -9,7 +9,9 @@ from tests.reporting.synthetic_run import synthetic_run
 
 @pytest.fixture(scope="module")
 def run():
-    return synthetic_run(n_nodes=12, n_participants=(2, 3), datasets=("d1",), paradigms=("unsupervised", "supervised"))
+    paradigms = ("unsupervised", "supervised")
+    run = synthetic_run(n_nodes=12, n_participants=(2, 3), datasets=("d1",), paradigms=paradigms)
+    return replace(run, summary=run.summary.assign(ci_method="nodes"))
 
 
 def changed(run, arm, column, value, paradigm="unsupervised"):
@@ -43,3 +45,11 @@ def test_a_random_scorer_off_chance_is_doubted(run):
     (warning,) = warnings_of(replace(run, results=results))
     assert "the random scorer's AUROC is 0.698" in warning
     assert "which leaves out 0.5" in warning
+
+
+def test_intervals_over_a_handful_of_racks_are_doubted(run):
+    by_rack = replace(run, summary=run.summary.assign(ci_method="racks"))
+    (warning,) = warnings_of(by_rack)
+    assert warning.startswith("d1, rigorous protocol: intervals resample whole racks, and there are ")
+    card = {**run.fleets["d1"], "racks": {f"node-{k:03d}": f"rack-{k}" for k in range(12)}}
+    assert warnings_of(replace(by_rack, fleets={"d1": card})) == []

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from ftl.reporting.blocks import Notice
-from ftl.reporting.opening import best_baseline, headline_cells, opening_blocks, short_answers, verdict
+from ftl.reporting.opening import best_baseline, headline_cells, holm_words, opening_blocks, short_answers, verdict
 from ftl.reporting.pictures.subject import node_gains
 from tests.reporting.synthetic_run import STATE_BYTES, synthetic_run
 
@@ -12,7 +12,8 @@ from tests.reporting.synthetic_run import STATE_BYTES, synthetic_run
 @pytest.fixture(scope="module")
 def run():
     paradigms = ("unsupervised", "supervised")
-    return synthetic_run(n_nodes=10, n_participants=(2, 3, 4, 5), datasets=("d1",), paradigms=paradigms)
+    run = synthetic_run(n_nodes=10, n_participants=(2, 3, 4, 5), datasets=("d1",), paradigms=paradigms)
+    return replace(run, summary=run.summary.assign(ci_method="nodes"))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,18 @@ def test_harm_and_cost_stand_in_a_sentence_each(run):
     assert harm.startswith("**Harmed** on d1: over all cells, ")
     assert f"a participant sends {5 * STATE_BYTES / 1000:.1f} kB in 5 rounds (180.0 kB each)" in cost
     assert "a participant makes 100 gradient steps and a target 20, where training alone takes 60" in cost
-    assert "no size of the fleet saves steps" in cost
+    assert cost.endswith("; in CPU time no size of the fleet makes federation cheaper than local training.")
+    (_, counted) = short_answers(replace(run, costs=None), headline_cells(run), node_gains(run.results))
+    assert "; in gradient steps no size of the fleet" in counted
+
+
+def test_gains_of_single_intervals_are_told_from_those_that_survive_correction():
+    both = {"verdict_vs_local": "better", "verdict_vs_local_long": "better"}
+    lost = {"verdict_vs_local": "better", "verdict_vs_local_long": "no difference"}
+    cells = pd.DataFrame([both | {"p_holm": 1.0}, both | {"p_holm": 0.01}, lost | {"p_holm": 0.01}])
+    assert "1 of them is a significant gain" in holm_words(cells)
+    assert "none of them is a significant gain" in holm_words(cells.iloc[:1])
+    assert holm_words(cells.iloc[2:]) == ""
 
 
 def test_costs_that_nobody_knows_are_left_out(run):

@@ -3,7 +3,7 @@ import pytest
 
 from ftl.reporting.blocks import Bullets, Code, Fold, Notice, Paragraph, ReportTable, Section
 from ftl.reporting.markdown_page import markdown_page
-from ftl.reporting.page import heading, inline, is_number_column, page
+from ftl.reporting.page import breakable, heading, inline, is_number_column, page
 
 CELLS = pd.DataFrame({"Arm": ["a|b", "c"], "ΔF1 [95 % CI]": ["+0.1", "-"]})
 TABLE = ReportTable("some", "A caption of d1.", CELLS, pd.DataFrame(), "Aside.")
@@ -56,3 +56,7 @@ def test_every_block_has_its_place_in_markdown():
     assert "<details><summary>More</summary>\n\n**A caption of d1.**\n\n| Arm | ΔF1 [95 % CI] |\n" in text
     assert "| a\\|b | +0.1 |" in text
     assert "```yaml\na: 1\n```" in text
+
+
+def test_long_names_may_break_after_an_underscore_and_stay_escaped():
+    assert str(breakable("a_b<c>")) == "a_<wbr>b&lt;c&gt;"

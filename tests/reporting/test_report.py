@@ -149,7 +149,7 @@ class Outline(HTMLParser):
         if tag == "img":
             self.sources.append(of["src"])
             self.alts.append(of["alt"])
-        if tag not in ("meta", "img", "br", "link"):
+        if tag not in ("meta", "img", "br", "wbr", "link"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -175,7 +175,7 @@ def test_the_report_opens_with_what_the_data_is(text):
 def test_the_first_screen_says_what_federation_did_who_was_harmed_and_what_a_simple_detector_does(text):
     opening = section(text, "What happened")
     beaten = "sim (rigorous): transfer beat both local and local_long in 0 of 1 cells."
-    assert f"{beaten} In 1 it was worse than at least one of them.\n" in opening
+    assert f"{beaten} In 1 it was worse than local or local_long.\n" in opening
     (line,) = [line for line in opening.splitlines() if line.startswith("| unsupervised")][:1]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[6:] == [

@@ -14,7 +14,8 @@ STUDY = {
     "best": {"params": {"detection.percentile": 99.4, "detection.threshold": "percentile"},
              "validation": {"f1": 0.46}, "test": {"f1": 0.35},
              "test_difference": {"delta_f1": -0.0123, "ci_low": -0.03, "ci_high": 0.01, "n_nodes": 14}},
-    "overlay": "tuned/threshold.yaml", "pareto": [], "history": [[0, 0.41, "complete"], [1, None, "pruned"]],
+    "overlay": {"detection": {"percentile": 99.4}}, "pareto": [],
+    "history": [[0, 0.41, "complete"], [1, None, "pruned"]],
 }  # fmt: skip
 
 
@@ -38,7 +39,8 @@ def test_the_study_and_what_it_saw_are_told(run):
     assert "40 trials, 3 of them pruned, 1 failed." in words
     assert "The objective saw the validation part; no trial saw a scored test label." in words
     assert "labels lent from the first test rows" in words_of(run, labels_from="lent")
-    assert "tuned/threshold.yaml" in words
+    assert "maximize `f1`, minimize `bytes`" in words_of(run, objectives=["f1", "bytes"])
+    assert "detection:\\n  percentile: 99.4" in words
 
 
 def test_several_datasets_have_a_study_each_and_a_stage_that_is_off_has_none(run):
@@ -54,6 +56,13 @@ def test_before_and_after_stand_side_by_side_for_both_parts(run):
         ["validation", "f1", "0.4100", "0.4600", "+0.0500"], ["test", "f1", "0.3600", "0.3500", "-0.0100"]
     ]  # fmt: skip
     assert "d1 (simulated, 5 nodes), rigorous protocol" in table.caption
+
+
+def test_only_parameters_that_the_best_trial_changes_are_told(run):
+    best = STUDY["best"] | {"params": {"detection.percentile": 99.43219, "detection.pot_risk": 0.002}}
+    overlay = {"detection": {"percentile": 99.43219}}
+    table = next(t for t in tables_in(blocks_of(run, best=best, overlay=overlay)) if t.name == "tuning_parameters")
+    assert table.shown.values.tolist() == [["detection.percentile", "98", "99.43"]]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +93,14 @@ def test_the_front_of_a_study_of_several_objectives_is_a_table(run):
     objectives = {"objective": ["delta_f1", "bytes"], "direction": ["maximize", "minimize"], "pareto": front}
     table = next(t for t in tables_in(blocks_of(run, **objectives)) if t.name == "tuning_pareto")
     assert table.shown.to_dict("records") == [
-        {"Trial": "7", "delta_f1": "0.1000", "bytes": "2000.0000", "n": "3"},
-        {"Trial": "9", "delta_f1": "0.2000", "bytes": "9000.0000", "n": "-"},
+        {"Trial": "7", "delta_f1": "0.1000", "bytes": "2.0 kB", "n": "3"},
+        {"Trial": "9", "delta_f1": "0.2000", "bytes": "9.0 kB", "n": "-"},
     ]
+
+
+def test_the_cost_names_its_column_of_the_front(run):
+    front = [{"number": 7, "values": [0.1, 2000.0], "params": {}}]
+    table = next(
+        t for t in tables_in(blocks_of(run, objectives=["f1", "bytes"], pareto=front)) if t.name == "tuning_pareto"
+    )
+    assert table.shown.to_dict("records") == [{"Trial": "7", "f1": "0.1000", "bytes": "2.0 kB"}]

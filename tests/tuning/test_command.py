@@ -24,7 +24,7 @@ def test_a_study_from_the_command_line(ftl: SAID, fleet: Path, tmp_path: Path) -
     said = ftl("tune", fleet, "--out", out, "--trials", "8", "-S", RULES, *FEW, *DEAF)
     assert said.code == 0, said.err
     assert "Trials are judged on the last 30% of the rows before the test part" in said.out
-    assert re.search(r"trial \d+ of 8: complete; best 0\.\d+ \(trial \d+\)", said.err)
+    assert re.search(r"\d of 8 trials; trial \d+ complete; best 0\.\d+ \(trial \d+\)", said.err)
     assert "On the test part F1 changes by" in said.out
 
     content = json.loads((out / "tuning.json").read_text())

@@ -12,7 +12,7 @@ from ftl.evaluation.results import BASELINES
 from ftl.reporting.pictures import ink
 from ftl.reporting.pictures.picture import Picture
 from ftl.reporting.pictures.subject import Subject
-from ftl.reporting.tables import ARMS, PARADIGMS, ordered
+from ftl.reporting.tables import ARMS, NOT_SIMPLE, PARADIGMS, ordered
 
 
 def pictures(subject: Subject) -> Iterator[Picture]:
@@ -96,6 +96,7 @@ def _caption(cells: pd.DataFrame) -> str:
     for paradigm in ordered(cells["paradigm"], PARADIGMS):
         rows = cells[cells["paradigm"] == paradigm]
         simple = rows["arm"].isin(BASELINES)
+        rows, simple = rows[~rows["arm"].isin(NOT_SIMPLE)], simple[~rows["arm"].isin(NOT_SIMPLE)]
         best = [
             f"{kind} {part['arm'].iloc[int(part['auroc_after'].argmax())]} ({part['auroc_after'].max():.3f})"
             for kind, part in (("arm", rows[~simple]), ("baseline", rows[simple]))

@@ -20,6 +20,7 @@ from ftl.reporting.pictures.subject import Subject
 
 _DAY = 86400
 _POINTS = 1500  # of a line: of more rows the largest score of each stretch is drawn
+_GAP = 4  # windows without a row, from which on the line is broken
 _WIDE = 50.0  # largest over median score: from here on a logarithmic scale shows more
 _UNKNOWN, _EVENT = "0.93", "0.72"
 
@@ -72,7 +73,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, scale: float, relative: bool, logarith
     label = rows["label"].to_numpy(dtype=float, na_value=np.nan)
     _shade(axes, time, label == 1, facecolor=_EVENT, edgecolor="none")
     _shade(axes, time, np.isnan(label), facecolor=_UNKNOWN, edgecolor="0.6", hatch="...", linewidth=0)
-    axes.plot(*_envelope(time, shown), color=ink.DARK, linewidth=0.8)
+    axes.plot(*_broken(*_envelope(time, shown), time), color=ink.DARK, linewidth=0.8)
     level = 1.0 if relative else float(threshold[0])
     if np.isfinite(level):
         axes.axhline(level, color="black", linewidth=0.9, linestyle="--")
@@ -125,6 +126,15 @@ def _envelope(time: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return time[starts], np.fmax.reduceat(value, starts)
 
 
+def _broken(at: np.ndarray, value: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The line with a break wherever rows are missing, so that it draws no score that nobody computed."""
+    if len(at) < 3:
+        return at, value
+    longest = _GAP * float(np.median(np.diff(time))) + float(np.median(np.diff(at)))
+    after = np.flatnonzero(np.diff(at) > longest) + 1
+    return np.insert(at, after, (at[after - 1] + at[after]) / 2), np.insert(value.astype(float), after, np.nan)
+
+
 def _thinned(time: np.ndarray) -> np.ndarray:
     """At most _POINTS of the marks, evenly taken."""
     return time if len(time) <= _POINTS else time[np.linspace(0, len(time) - 1, _POINTS).astype(int)]
@@ -159,7 +169,7 @@ def _counted(rows: pd.DataFrame) -> str:
     found = sum(bool(alarm[start:end].any()) for start, end in zip(starts, ends, strict=True))
     false = int((alarm & (label == 0)).sum())
     events = f"{found} of {count(len(starts), 'event')} found" if len(starts) else "no event"
-    return f"{events}, {false} of {count(int(alarm.sum()), 'flagged row')} false"
+    return f"{events}, {false:,} of {count(int(alarm.sum()), 'flagged row')} false"
 
 
 def _caption(series: list[tuple[str, str, pd.DataFrame]], table: pd.DataFrame) -> str:
@@ -167,8 +177,8 @@ def _caption(series: list[tuple[str, str, pd.DataFrame]], table: pd.DataFrame) -
     longest = max(len(rows) for *_, rows in series)
     thinned = f" Of more than {_POINTS} rows the largest score of each stretch is drawn." if longest > _POINTS else ""
     return (
-        "The line is the anomaly score of each test row, smoothed as for the alarms; a row above the dashed line "
-        "raises an alarm. Grey bands are true events. Marks at the top are flagged rows: a bar within an event, a "
-        "cross outside (false). Scales differ between panels, and are logarithmic where scores span orders of "
-        f"magnitude.{thinned} {told}. {why(table, MOST_NODES)}"
+        "The line is the anomaly score of each test row, smoothed as for the alarms; it is broken where rows are "
+        "missing. A row above the dashed line raises an alarm. Grey bands are true events. Marks at the top are "
+        "flagged rows: a bar within an event, a cross outside (false). Scales differ between panels, and are "
+        f"logarithmic where scores span orders of magnitude.{thinned} {told}. {why(table, MOST_NODES)}"
     )

@@ -8,6 +8,7 @@ from ftl.evaluation.ranking import auroc
 from ftl.reporting.pictures import curves, timelines
 from ftl.reporting.pictures.chosen import chosen_nodes, series_of
 from ftl.reporting.pictures.subject import Subject
+from ftl.reporting.pictures.timelines import _broken
 
 
 def rows_of(score, label, threshold=0.5) -> pd.DataFrame:
@@ -113,3 +114,10 @@ def test_the_first_seed_is_shown_in_order_of_time(subject: Subject) -> None:
     assert local["time"].is_monotonic_increasing
     assert set(local["seed"]) == {0}
     assert len(local) == 60
+
+
+def test_no_line_is_drawn_where_rows_are_missing() -> None:
+    time = np.r_[0.0:10.0, 40.0:50.0]
+    at, value = _broken(time, np.ones(20), time)
+    assert at[np.isnan(value)].tolist() == [24.5]
+    assert np.isnan(_broken(time[:10], np.ones(10), time[:10])[1]).sum() == 0
