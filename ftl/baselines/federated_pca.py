@@ -73,6 +73,10 @@ class FederatedDetector:
     scale: np.ndarray
     detector: ReconstructionDetector
 
+    @property
+    def n_components(self) -> int:
+        return int(self.detector.principal.components.shape[1])
+
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return self.detector(self.fleet_scale.rescale(x, self.offset, self.scale))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ftl.baselines.centroid import fit_centroid
 from ftl.baselines.ecod import fit_ecod
-from ftl.baselines.federated_pca import fit_federated_pca
+from ftl.baselines.federated_pca import FederatedDetector, fit_federated_pca
 from ftl.baselines.isolation_forest import fit_isolation_forest
 from ftl.baselines.pca import fit_pca
 from ftl.baselines.random_scorer import fit_random
@@ -36,6 +36,7 @@ class ScoredNode:
         earlier_rows: The numbers of those rows, shape (E,), in time order.
         train_seconds: Time of the fit alone; a fleet-wide fit is shared out evenly among the nodes.
         n_train_rows: The node's training rows, before any subsampling by the baseline.
+        n_components: Of the fleet's PCA, which its bytes depend on; None of every other baseline.
     """
 
     arm: str
@@ -47,6 +48,7 @@ class ScoredNode:
     earlier_rows: np.ndarray
     train_seconds: float
     n_train_rows: int
+    n_components: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,19 @@ def _scored_nodes(
                 train, test = training.of_node[node], fleet.rows(node, TEST)
                 earlier = np.sort(np.concatenate([train, fleet.rows(node, VALIDATION)]))
                 test_score, earlier_score = score(fleet.x[test]), score(fleet.x[earlier])
+                n_components = score.n_components if isinstance(score, FederatedDetector) else None
                 for labelled in [seed] if baseline.draws else seeds:
                     yield ScoredNode(
-                        name, labelled, node, test_score, test, earlier_score, earlier, seconds, len(train)
+                        name,
+                        labelled,
+                        node,
+                        test_score,
+                        test,
+                        earlier_score,
+                        earlier,
+                        seconds,
+                        len(train),
+                        n_components,
                     )
 
 

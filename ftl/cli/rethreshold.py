@@ -76,13 +76,13 @@ def _rethreshold(results: Path, changes: Mapping[str, Any], out: Path, report: b
     """Write the results folder, and print alarms before and after."""
     import pandas as pd
 
-    from ftl.experiment.results_folder import RESULTS_FILE, SUMMARY_FILE, read_results_folder
+    from ftl.experiment.results_folder import RESULTS_FILE, SUMMARY_FILE, read_scored_folder
     from ftl.experiment.rethreshold import rethreshold as judge
     from ftl.experiment.rethreshold import with_other_rules
     from ftl.experiment.rule_comparison import rule_rows, summary_of
 
     before = rule_rows(summary_of(results), "before")
-    with_other_rules(read_results_folder(results)[1], changes)  # refused before a folder is made
+    with_other_rules(read_scored_folder(results)[1], changes)  # refused before a folder is made
     typer.echo("judging the stored scores ...", err=True)
     tables, _ = judge(results, _made(out), changes)
     _print(pd.concat([before, rule_rows(tables.summary, "after")]), results)

@@ -51,6 +51,8 @@ def score(
     scored = _score(detector, table, node, {"explain_all": explain_all, "time_column": time})
     for name, rows in scored:
         typer.echo(_line(name, rows))
+        for note in rows.notes:
+            typer.echo(f"{name}: {note}")
     treatments: Counter[str] = Counter()
     for _, rows in scored:
         treatments.update(rows.treatments)

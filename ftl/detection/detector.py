@@ -18,6 +18,7 @@ from ftl.data.table_files import TableReader
 from ftl.detection.card import Card, NodeCard
 from ftl.detection.contributions import CONTRIBUTIONS, top_sensors
 from ftl.detection.model_folder import check_arrays, read_model_folder, write_model_folder
+from ftl.detection.plausibility import plausibility_notes
 from ftl.detection.raw_rows import ModelRows, Past, model_rows
 from ftl.detection.raw_table import read_raw_table
 from ftl.detection.scores import ANOMALY_SCORES, AnomalyScore, MahalanobisDistance, NormalisedResidual
@@ -41,11 +42,13 @@ class ScoredRows:
             0 not, missing without a score) and top_sensors (as :func:`ftl.detection.contributions.top_sensors`).
         treatments: What was done on reading, counted.
         past: What scoring later rows of this node needs; None before the first row.
+        notes: What an operator should know before trusting the scores, in sentences.
     """
 
     frame: pd.DataFrame
     treatments: dict[str, int]
     past: Past | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,17 @@ class Detector:
             }
         )
         frame.loc[~rows.complete, "label"] = pd.NA
-        return ScoredRows(frame, rows.treatments, past)
+        return ScoredRows(frame, rows.treatments, past, self._notes(x, rows, number))
+
+    def _notes(self, x: np.ndarray, rows: ModelRows, number: int) -> tuple[str, ...]:
+        names = self.card.rules.features
+        known = np.array([column is not None for column in self.card.nodes[number].columns])
+        notes = plausibility_notes(x, rows.raw, self._scaling, number, names, known)
+        if rows.lacking:
+            most = sorted(rows.lacking, key=lambda name: -rows.lacking[name])
+            named = ", ".join(f"{name!r} ({rows.lacking[name]:,} rows)" for name in most[:3])
+            notes.append(f"rows without a score lack a value that no earlier row could fill: {named}")
+        return tuple(notes)
 
     def _smoothed(
         self, score: np.ndarray, rows: ModelRows, known: NodeCard, past: Past | None

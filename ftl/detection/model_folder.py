@@ -20,6 +20,8 @@ from ftl.errors import UserError
 from ftl.models.network import build_network
 from ftl.models.state import StackedState
 
+_BELOW = ("*", "*/*", "detectors/*/*")
+"""Where a folder of results, or what holds detectors, keeps them."""
 STATE_FILE, NODES_FILE = "state.safetensors", "nodes.safetensors"
 FITTED: dict[str, tuple[str, ...]] = {
     "nres": ("variance",),
@@ -59,7 +61,9 @@ def read_model_folder(folder: Path) -> tuple[Card, StackedState, dict[str, np.nd
         UserError: If a file is missing or damaged, or does not fit the others; the message names it.
     """
     if not (folder / CARD_FILE).is_file():
-        raise UserError(f"{folder}: no detector here ({CARD_FILE} is missing)")
+        below = [str(path.parent) for depth in _BELOW for path in sorted(folder.glob(f"{depth}/{CARD_FILE}"))]
+        where = f"; name one of {some(below, 4)}" if below else ""
+        raise UserError(f"{folder}: no detector here ({CARD_FILE} is missing){where}")
     card = read_card(folder / CARD_FILE)
     name = STATE_FILE
     try:

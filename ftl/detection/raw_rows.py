@@ -138,6 +138,7 @@ class ModelRows:
         complete: Rows that a model can read, bool, shape (T,); the others lack a value that nothing can fill.
         raw: The complete rows in the units of the source, shape (complete rows, F) float32.
         past: For the rows that follow.
+        lacking: Per feature, how many of the other rows lack a value of it.
     """
 
     time: np.ndarray
@@ -145,6 +146,7 @@ class ModelRows:
     raw: np.ndarray
     past: Past | None
     treatments: dict[str, int] = field(default_factory=dict)
+    lacking: dict[str, int] = field(default_factory=dict)
 
 
 def model_rows(table: NodeTable, columns: Sequence[str | None], rules: RowRules, past: Past | None = None) -> ModelRows:
@@ -168,14 +170,18 @@ def model_rows(table: NodeTable, columns: Sequence[str | None], rules: RowRules,
     fleet_rules = rules.of_fleet()
     gaps = survey.missing.gaps(places)
     filled = fleet_rules.policy.fill(gaps, table.time, fleet_rules.reach)
-    keep = gaps.after(filled).complete_rows()
+    left = gaps.after(filled)
+    keep = left.complete_rows()
     choice = NodeChoice(places, gaps, filled, keep, np.zeros(int(keep.sum()), np.int8))
     raw = raw_rows(survey, choice, fleet_rules, table.values)
     before = int(keep[:known].sum())
     treatments = dict(Counter(table.treatments))
     if n_filled := _filled_cells(gaps, filled, keep, known):
         treatments["missing values filled"] = n_filled
-    return ModelRows(table.time[known:], keep[known:], raw[before:], _past(table, choice, rules, past), treatments)
+    n_lacking = left.missing[left.rows >= known].sum(axis=0)
+    lacking = {name: int(n) for name, n in zip(rules.features, n_lacking, strict=True) if n}
+    past = _past(table, choice, rules, past)
+    return ModelRows(table.time[known:], keep[known:], raw[before:], past, treatments, lacking)
 
 
 def _after(past: Past, table: NodeTable) -> NodeTable:

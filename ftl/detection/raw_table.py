@@ -48,8 +48,8 @@ def read_raw_table(
     if missing:
         raise TelemetryError(
             f"{where}: {len(missing)} of the {len(wanted)} feature columns that the model was trained on are missing, "
-            f"first {some(missing, 3)}; the table has {some(names)}: give the columns under these names, in any order, "
-            "empty where a sensor gave nothing"
+            f"first {some(missing, 3)}; the table has {some(names) or 'none'}: give the columns under these names, in "
+            "any order, empty where a sensor gave nothing"
         )
     time = _time_column(names, rules, time_column, where)
     others = [name for name in names if name != time and name not in wanted and not could_be_label_or_index(name)]
@@ -70,7 +70,8 @@ def _time_column(names: Sequence[str], rules: RowRules, asked: str | None, where
         if name in names and name not in rules.features:
             return name
     raise TelemetryError(
-        f"{where}: no time column {' or '.join(map(repr, candidates))} among {some(names)}; rename it, or name it"
+        f"{where}: no time column {' or '.join(map(repr, candidates))} among {some(names)}; rename it, or name it "
+        "(`ftl score --time`, in Python time_column)"
     )
 
 

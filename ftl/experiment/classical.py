@@ -13,7 +13,7 @@ from ftl.data.fleet import read_fleet
 from ftl.detection.settings import DetectionSettings, ScoringSettings
 from ftl.errors import ConfigError
 from ftl.experiment.progress import UnitReport
-from ftl.experiment.scored import ScoredNode, ScoredWriter
+from ftl.experiment.scored import ScoredNode, ScoredWriter, write_components
 from ftl.experiment.seeds import seeds_of
 from ftl.experiment.units import Unit, run_stage
 
@@ -44,9 +44,11 @@ def score_baseline(
     """Fit one baseline to every node and score the node's test rows; results stand under the unsupervised paradigm."""
     opened = read_fleet(fleet)
     n_nodes = len(opened.node_ids)
+    n_components: int | None = None
     with ScoredWriter(folder) as writer:
         for done, scored in enumerate(run_baselines(opened, [name], seeds, scoring), start=1):
             report(name, done, n_nodes * len(seeds))
+            n_components = scored.n_components
             writer.write(
                 [
                     ScoredNode(
@@ -67,3 +69,5 @@ def score_baseline(
                     )
                 ]
             )
+    if n_components is not None:
+        write_components(folder, n_components)

@@ -18,7 +18,7 @@ from ftl.evaluation.node_metrics import node_metrics
 from ftl.evaluation.results import check_results, results_frame
 from ftl.evaluation.summary import summarise
 from ftl.experiment.alarms import Judged, judged, seconds_per_unit
-from ftl.experiment.scored import ScoredNode, read_scored
+from ftl.experiment.scored import ScoredNode, components_of, read_scored
 from ftl.experiment.traffic import FleetTraffic
 from ftl.experiment.units import unit_folders
 
@@ -51,7 +51,7 @@ def evaluate_fleet(
     Rows of unknown label are left out of every metric. Of the parameters, those of training say what a model's making
     moved over the network.
     """
-    seconds, traffic = seconds_per_unit(fleet), FleetTraffic(fleet, params)
+    seconds, traffic = seconds_per_unit(fleet), FleetTraffic(fleet, params, components_of(stages))
     alarms = judged_stages(fleet, stages, detection)
     frame = results_frame(_results_row(fleet, one, seconds, traffic(one.scored)) for one in alarms)
     check_results(frame)

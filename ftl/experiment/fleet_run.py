@@ -1,5 +1,7 @@
 """``ftl run``: the whole method on one fleet, without DVC and without git."""
 
+import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from ftl.config import protocol_of, section
 from ftl.data.fleet import CARD_FILE, Fleet, read_fleet
 from ftl.data.node_table import TelemetrySource
 from ftl.data.prepare import PrepareSettings, Progress, fleet_fingerprint, prepare_fleet
+from ftl.detection.card import CARD_FILE as DETECTOR_CARD
 from ftl.detection.raw_rows import keeps_rules
 from ftl.errors import ConfigError, UserError
 from ftl.experiment.classical import baseline_stage
@@ -18,7 +21,7 @@ from ftl.experiment.evaluate import scored_stages
 from ftl.experiment.federated import check_cohort_sizes, federated_stage
 from ftl.experiment.local import local_stage
 from ftl.experiment.measured import measured
-from ftl.experiment.results_folder import STAGES, FleetFolders
+from ftl.experiment.results_folder import FLEETS_FILE, RETHRESHOLDED, STAGES, FleetFolders
 from ftl.experiment.results_writer import write_results_folder
 from ftl.experiment.settings import paradigms_of
 from ftl.experiment.transfer import transfer_stage
@@ -89,6 +92,7 @@ class FleetRun:
         folders = FleetFolders(self.fleet_folder, stages, self.stages / PREPARE_COST_FILE)
         tables = write_results_folder(self.out, {self.fleet.name: folders}, self.params, dump_scores)
         self.results, self.summary, self.rounds = tables.results, tables.summary, tables.rounds
+        self._remove_rethresholded(folders)
         return self.summary
 
     def export(self, lineage: Mapping[str, str]) -> dict[str, Path]:
@@ -99,4 +103,17 @@ class FleetRun:
         """
         local, federated, transfer = (self.stages / stage for stage in ("local", "federated", "transfer"))
         out = self.out / "detectors" / self.fleet.name
-        return export_detectors(self.fleet_folder, local, federated, transfer, self.params, out, lineage)
+        folders = export_detectors(self.fleet_folder, local, federated, transfer, self.params, out, lineage)
+        for card in sorted((self.out / "detectors").glob(f"*/*/{DETECTOR_CARD}")):
+            if card.parent not in folders.values():  # of an earlier run in this folder
+                shutil.rmtree(card.parent)
+        return folders
+
+    def _remove_rethresholded(self, folders: FleetFolders) -> None:
+        """Remove what other rules made of scores that an earlier run in this folder had."""
+        keys = {self.fleet.name: folders.keys()}
+        for card in sorted((self.out / RETHRESHOLDED).glob(f"*/{FLEETS_FILE}")):
+            described = json.loads(card.read_text(encoding="utf-8"))
+            if keys != {name: one.get("stage_keys") for name, one in described.items()}:
+                shutil.rmtree(card.parent)
+                print(f"removed {card.parent}: it was made from the scores of an earlier run", flush=True)

@@ -54,6 +54,8 @@ def write_results_folder(
     scored = {name: folders.scored(params) for name, folders in datasets.items()}
     tables = _tables(datasets, fleets, scored, detection, params)
     earlier = _bytes(out / SUMMARY_FILE)
+    for name in (FLEETS_FILE, PARAMS_FILE):  # written last: where they are, the tables are of the same run
+        (out / name).unlink(missing_ok=True)
     write_results(tables.results, out / RESULTS_FILE)
     write_summary(tables.summary, out / SUMMARY_FILE)
     write_text(out / ROUNDS_FILE, tables.rounds.to_csv(index=False))
@@ -93,6 +95,7 @@ def _describe(out: Path, datasets: Mapping[str, FleetFolders], fleets: Mapping[s
             "labels_borrowed": fleet.labels_borrowed,
             "fleet": seen_from(out, datasets[name].fleet),
             "stages": {stage: seen_from(out, path) for stage, path in datasets[name].stages.items()},
+            "stage_keys": datasets[name].keys(),
             "prepare_cost": seen_from(out, datasets[name].prepare_cost),
             "report": fleet.report,
         }

@@ -9,7 +9,7 @@ from typing import Any
 from ftl.config import Params, build
 from ftl.detection.settings import DetectionSettings
 from ftl.errors import ConfigError
-from ftl.experiment.results_folder import read_results_folder
+from ftl.experiment.results_folder import read_scored_folder
 from ftl.experiment.results_writer import ResultTables, write_results_folder
 
 NEED_TRAINING = ("score", "variance_floor")
@@ -27,9 +27,9 @@ def rethreshold(folder: Path, out: Path, changes: Mapping[str, Any]) -> tuple[Re
 
     Raises:
         ConfigError: If a key is unknown, a value out of range, or a change needs training.
-        UserError: If there are no results.
+        UserError: If there are no results, or their scores are gone.
     """
-    datasets, params = read_results_folder(folder)
+    datasets, params = read_scored_folder(folder)
     if out.resolve() == folder.resolve():
         raise ConfigError(f"--out {out}: the results to start from are there; give another folder")
     params = with_other_rules(params, changes)

@@ -18,7 +18,7 @@ from ftl.errors import UserError
 from ftl.evaluation.comparison import node_means, target_runs
 from ftl.evaluation.results import CELL_COLUMNS
 from ftl.evaluation.summary import read_summary
-from ftl.experiment.results_folder import SUMMARY_FILE, FleetFolders, read_results_folder
+from ftl.experiment.results_folder import SUMMARY_FILE, FleetFolders, read_results_folder, read_scored_folder
 from ftl.experiment.rethreshold import with_other_rules
 from ftl.experiment.scored import ScoredNode, read_scored
 from ftl.experiment.threshold_trials import ALARM_METRICS, TrialNode, trial, trial_nodes
@@ -88,9 +88,9 @@ def compare_rules(
 
     Raises:
         ConfigError: If a change is wrong, or needs training.
-        UserError: If there are no results, or no rule can be used.
+        UserError: If there are no results, their scores are gone, or no rule can be used.
     """
-    datasets, params = read_results_folder(folder)
+    datasets, params = read_scored_folder(folder)
     settings = {
         name: build(DetectionSettings, with_other_rules(params, changes)["detection"], "detection.")
         for name, changes in rules.items()

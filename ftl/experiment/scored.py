@@ -5,6 +5,7 @@ rows before them, so that every rule of alarms can be tried without training aga
 """
 
 import itertools
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SCORED_FILE = "scored.parquet"
+COMPONENTS_FILE = "components.json"
+"""Beside the scores of federated PCA: how many components it has."""
 
 
 @dataclass(frozen=True)
@@ -125,3 +128,16 @@ def _split(lists: pa.ListArray) -> list[np.ndarray]:
     """The vectors of a column of lists, without a copy."""
     values, offsets = lists.values.to_numpy(), lists.offsets.to_numpy()
     return [values[first:last] for first, last in itertools.pairwise(offsets)]
+
+
+def write_components(folder: Path, n_components: int) -> None:
+    """Note how many components the fleet's PCA has, which says what its nodes sent each other."""
+    (folder / COMPONENTS_FILE).write_text(json.dumps({"n_components": n_components}) + "\n", encoding="utf-8")
+
+
+def components_of(stages: Iterable[Path]) -> int | None:
+    """How many components the fleet's PCA has; None where no stage has one that says so."""
+    for stage in stages:
+        for file in sorted(stage.glob(f"*/{COMPONENTS_FILE}")):
+            return int(json.loads(file.read_text(encoding="utf-8"))["n_components"])
+    return None

@@ -14,6 +14,8 @@ from ftl.errors import ConfigError
 
 KNOWN_SCHEMAS = frozenset({"dc11669786a5"})
 """Revisions of the schema that the statements here were written for: mlflow 3.17."""
+ARTIFACT_FOLDER = "mlartifacts"
+"""Beside a database: what its runs and models keep as files."""
 LOCK_SECONDS = 20.0
 """How long another writer is waited for, as mlflow itself does."""
 
@@ -70,7 +72,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 def artifact_root(database: Path) -> str:
     """Where artifacts of our stores lie: beside the file, not in the current folder, where mlflow would put them."""
-    return (database.resolve().parent / "mlartifacts").as_uri()
+    return (database.resolve().parent / ARTIFACT_FOLDER).as_uri()
 
 
 def lock_remedy(error: Exception) -> str:

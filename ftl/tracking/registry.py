@@ -21,8 +21,10 @@ from ftl.detection.model_folder import detector_digest
 from ftl.detection.raw_table import USUAL_TIME_COLUMNS
 from ftl.errors import ConfigError, UserError, is_disk_full
 from ftl.tracking.client import open_client
-from ftl.tracking.database import artifact_root
+from ftl.tracking.database import ARTIFACT_FOLDER, artifact_root
 from ftl.tracking.environment import quiet_environment, shown, sqlite_file
+from ftl.tracking.store import first_line, in_short, is_of_the_file_or_server
+from ftl.tracking.store import remedy as remedy_for_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,7 +64,7 @@ def register_detectors(folder: Path, uri: str) -> list[Registered]:
         UserError: If there is no detector, or one is damaged.
         ConfigError: If the store cannot be read or written.
     """
-    folders = sorted(path.parent for path in Path(folder).rglob(CARD_FILE) if not path.parent.name.startswith("."))
+    folders = sorted(path.parent for path in Path(folder).rglob(CARD_FILE) if _is_own(path.parent, Path(folder)))
     if not folders:
         raise UserError(f"{folder}: no detector in it or below it ({CARD_FILE} is missing); export the detectors first")
     quiet_environment()
@@ -94,13 +96,14 @@ def register_or_say(folder: Path, uri: str, reachable: bool = True) -> list[str]
     """
     if not any(folder.rglob(CARD_FILE)):
         return []
-    reason = "the store does not answer"
+    reason = "the store did not take the runs either"
     if reachable:
         try:
             return registered_sentences(register_detectors(folder, uri))
         except ConfigError as error:
             reason = str(error)
-    return [f"Warning: no detector was registered: {reason}. `ftl mlflow register {folder}` does it later"]
+    later = f"`ftl mlflow register {folder} --to {shown(uri)}` does it later"
+    return [f"Warning: no detector was registered: {reason}. {later}"]
 
 
 def download_detector(model: str, uri: str, into: Path) -> Path:
@@ -123,6 +126,11 @@ def download_detector(model: str, uri: str, into: Path) -> Path:
         if ARTIFACT not in flavor.get("artifacts", {}):
             raise ConfigError(f"{model}: is no detector of ftl; give one that register_detectors made")
         return whole / flavor["artifacts"][ARTIFACT]["path"]
+
+
+def _is_own(found: Path, folder: Path) -> bool:
+    """Is it a detector of these results: whole, and no copy that a store beside them keeps of an earlier version?"""
+    return not found.name.startswith(".") and ARTIFACT_FOLDER not in found.relative_to(folder).parts
 
 
 def _register(client: "MlflowClient", uri: str, folder: Path) -> Registered:
@@ -254,5 +262,9 @@ def _explained(uri: str, what: str, remedy: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
         if is_disk_full(error):
             raise
-        reason = str(error).strip().split("\n")[0].replace(uri, shown(uri))
-        raise ConfigError(f"the model registry {shown(uri)} cannot be {what}: {reason}. {remedy}") from error
+        reason = first_line(error)
+        if is_of_the_file_or_server(reason):
+            remedy = remedy_for_store(reason, uri) + ("" if what == "read" else f" {remedy}")
+        raise ConfigError(
+            f"the model registry {shown(uri)} cannot be {what}: {in_short(reason, uri)}. {remedy}"
+        ) from error

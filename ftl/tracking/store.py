@@ -42,9 +42,9 @@ def write_records(records: Sequence[RunRecord], uri: str) -> list[str]:
     except Exception as error:
         if not _is_of_the_store(error):
             raise
-        reason = str(error).strip().split("\n")[0]
+        reason = first_line(error)
         raise StoreError(
-            f"the MLflow store {shown(uri)} cannot be written: {_in_short(reason, uri)}. {_remedy(reason, uri)}",
+            f"the MLflow store {shown(uri)} cannot be written: {in_short(reason, uri)}. {remedy(reason, uri)}",
             records[len(run_ids) :],
         ) from error
     return run_ids
@@ -58,15 +58,26 @@ def _is_of_the_store(error: Exception) -> bool:
     )
 
 
-def _in_short(reason: str, uri: str) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without the layers below it."""
+    return str(error).strip().split("\n")[0].rstrip(".")
+
+
+def in_short(reason: str, uri: str) -> str:
     """The reason without a password, and without the layers of libraries around a server that does not answer."""
     if "Max retries exceeded" in reason:
         cause = re.search(r"\[Errno -?\d+\] ([^\"')]+)|timed out", reason)
         return "it does not answer" + (f" ({cause[1] or cause[0]})" if cause else "")
-    return reason.replace(uri, shown(uri))
+    # mlflow advises an upgrade here, also of a database that is newer than itself; the remedy says it better.
+    return reason.split(". Take a backup")[0].replace(uri, shown(uri))
 
 
-def _remedy(reason: str, uri: str) -> str:
+def is_of_the_file_or_server(reason: str) -> bool:
+    """Is the whole store at fault, rather than what was asked of it?"""
+    return any(words in reason for words in ("locked", "locate revision", "out-of-date database", "Max retries"))
+
+
+def remedy(reason: str, uri: str) -> str:
     if "locked" in reason:
         return "Another process is writing to it: wait for it or end it."
     if "locate revision" in reason or "out-of-date database schema" in reason:

@@ -58,6 +58,27 @@ def test_a_table_named_after_its_node_is_scored(model: Path, tmp_path: Path, suf
     assert "columns that the model does not know left out: 2" in said  # cores that only this node has
 
 
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({"power": 1000.0}, "far outside the training range in most rows: 'power'"),
+        ({"firmware": 1000.0}, "constant in training, now another value, which the model does not see: 'firmware'"),
+        (
+            {"power": float("nan")},
+            "rows without a score lack a value that no earlier row could fill: 'power' (294 rows)",
+        ),
+    ],
+)
+def test_a_table_unlike_the_training_rows_is_noted(model: Path, tmp_path: Path, ftl_, change, note: str) -> None:
+    table = raw_table("n0")
+    usual = ftl_("score", model, write(table, tmp_path / "n0.parquet"))[1]
+    for column, factor in change.items():
+        table[column] *= factor
+    said = ftl_("score", model, write(table, tmp_path / "n0.parquet"))[1]
+    assert f"n0: {note}" in said
+    assert note not in usual
+
+
 def test_csv_scores_hold_the_sensors_as_json(model: Path, tmp_path: Path, ftl_) -> None:
     table = pd.concat([raw_table(node).assign(node=node, note="x") for node in ("n0", "n1")])
     code, said, _ = ftl_("score", model, write(table, tmp_path / "all.csv"), "--out", tmp_path / "new" / "s.csv")
@@ -90,6 +111,7 @@ def test_without_out_nothing_is_written(model: Path, tmp_path: Path, ftl_) -> No
         (("{model}", "nowhere.csv", "--node", "n0"), "nowhere.csv: cannot be read"),
         (("{model}", "{table}", "--node", "n0", "--time", "when"), "no time column 'when'"),
         (("nowhere", "{table}"), "nowhere: no detector here"),
+        (("{model}/..", "{table}"), "no detector here .*; name one of .*/model'"),
         (("models:/none@champion", "{table}", "--uri", "sqlite:///none.db"), "there is no registry yet"),
     ],
 )

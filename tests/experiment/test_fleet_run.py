@@ -11,7 +11,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from ftl.data.fleet import TEST, read_fleet
+from ftl.data.fleet_folder import FleetFolder
 from ftl.data.prepare_report import describe_report
+from ftl.errors import UserError
 from ftl.evaluation.results import (
     COHORT_COLUMNS,
     LeakError,
@@ -20,6 +22,9 @@ from ftl.evaluation.results import (
     results_digest,
 )
 from ftl.evaluation.summary import read_summary
+from ftl.experiment.fleet_run import FleetRun
+from ftl.experiment.results_folder import read_results_folder
+from ftl.experiment.rethreshold import rethreshold
 from ftl.experiment.units import stage_key
 
 PARADIGMS = ("unsupervised", "semi_supervised", "supervised")
@@ -366,6 +371,45 @@ def test_scores_of_other_results_are_not_left_beside_new_ones(run_fleet) -> None
     assert scores.exists(), "they are still those of the results"
     run_fleet("seeds=[1]")
     assert not scores.exists()
+
+
+def test_what_was_made_of_an_earlier_runs_scores_is_not_left_beside_new_ones(fleet_folder: Path, run_fleet) -> None:
+    def run(*settings: str) -> FleetRun:
+        done = run_fleet(*settings)
+        again = FleetRun(FleetFolder(fleet_folder), done.params, done.out)
+        again.prepare()
+        return again
+
+    first = run("paradigms=[unsupervised,supervised]")
+    first.export({})
+    rethreshold(first.out, first.out / "rethresholded" / "pot", {"threshold": "pot"})
+    run("paradigms=[unsupervised,supervised]", "detection.threshold=conformal")
+    assert (first.out / "rethresholded" / "pot" / "summary.csv").exists(), "its scores are still those of the run"
+    second = run("paradigms=[unsupervised]", "local.n_epochs=1")
+    assert not (first.out / "rethresholded" / "pot").exists()
+    second.export({})
+    assert [path.name for path in (first.out / "detectors" / "small").iterdir()] == ["unsupervised"]
+
+
+def test_an_interrupted_evaluation_does_not_pass_for_results(run_fleet, monkeypatch) -> None:
+    done = run_fleet()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ftl.experiment.results_writer.write_analysis", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_fleet("local.n_epochs=1")
+    with pytest.raises(UserError, match=r"fleets\.json is missing.* where that was interrupted, run it again"):
+        read_results_folder(done.out)
+
+
+def test_what_federated_pca_moves_is_known(whole_run) -> None:
+    moved = whole_run.arm("federated_pca")[["bytes_sent", "bytes_received"]].drop_duplicates()
+    n_features = 4
+    n_components = (moved["bytes_received"] / 8 - 2 * n_features) / n_features - 2
+    assert moved["bytes_sent"].tolist() == [8 * (2 * n_features + 1 + n_features + n_features**2)]
+    assert n_components.between(1, n_features).all()
 
 
 def test_how_many_nodes_are_trained_in_one_stack_changes_nothing(run_fleet, tmp_path: Path, monkeypatch) -> None:

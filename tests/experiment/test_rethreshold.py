@@ -5,10 +5,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ftl.data.fleet_folder import FleetFolder
 from ftl.errors import ConfigError, UserError
 from ftl.evaluation.results import read_results
+from ftl.experiment.fleet_run import FleetRun
 from ftl.experiment.results_folder import read_results_folder
 from ftl.experiment.rethreshold import rethreshold
+from ftl.experiment.rule_comparison import compare_rules
 
 OTHER = {"threshold": "fixed_on_scaled", "smoothing_half_life": 2.0}
 
@@ -74,5 +77,25 @@ def test_results_whose_stages_are_gone_are_refused(run_fleet, tmp_path: Path) ->
 
     run = run_fleet(out=tmp_path / "run")
     shutil.rmtree(run.out / "stages" / "local")
-    with pytest.raises(UserError, match="not a finished stage"):
+    with pytest.raises(UserError, match="stages/local is missing or not finished"):
         rethreshold(run.out, tmp_path / "out", OTHER)
+
+
+def test_scores_that_a_later_run_has_replaced_are_not_taken_for_those_of_the_results(run_fleet, fleet_folder) -> None:
+    run = run_fleet()
+    later = FleetRun(FleetFolder(fleet_folder), {**run.params, "local": {"n_epochs": 1}}, run.out)
+    later.prepare()
+    later.train()  # and killed before it evaluates
+    with pytest.raises(UserError, match="computed the stage local anew"):
+        rethreshold(run.out, run.out / "other", OTHER)
+    with pytest.raises(UserError, match="computed the stage local anew"):
+        compare_rules(run.out, {"as run": {}})
+
+
+def test_other_rules_kept_beside_their_results_move_with_them(run_fleet, tmp_path: Path) -> None:
+    first = run_fleet(out=tmp_path / "here")
+    rethreshold(first.out, first.out / "rethresholded" / "once", OTHER)
+    moved = first.out.rename(tmp_path / "there") / "rethresholded" / "once"
+    back = {"threshold": "protocol", "smoothing_half_life": 0.0}
+    tables, _ = rethreshold(moved, tmp_path / "back", back)
+    pd.testing.assert_frame_equal(tables.results, first.results)

@@ -19,7 +19,7 @@ import pytest
 from ftl.data.fleet import Fleet
 from ftl.detection.detector import Detector
 from ftl.errors import ConfigError, UserError
-from ftl.tracking.registry import CHAMPION, download_detector, register_detectors, registered_name
+from ftl.tracking.registry import CHAMPION, download_detector, register_detectors, register_or_say, registered_name
 from tests.detection.raw_fleet import prepared, raw_table, tables, untrained
 
 MODEL = f"models:/ftl-toy-unsupervised@{CHAMPION}"
@@ -134,6 +134,26 @@ def test_an_equal_detector_gets_no_second_version_and_another_becomes_the_champi
     detector(fleet, lineage={"lineage": "l1"}).save(at)
     assert register_detectors(at, uri) == [(name, 1, False)]
     assert int(client.get_model_version_by_alias(name, CHAMPION).version) == 2
+
+
+def test_copies_that_a_store_beside_the_results_keeps_are_not_registered_again(
+    fleet: Fleet, database: Path, empty_store: Path, tmp_path: Path
+) -> None:
+    results = database.parent
+    for threshold in (1.0, 3.0):
+        detector(fleet, threshold=threshold).save(results / "detectors" / "toy" / "unsupervised")
+        register_detectors(results / "detectors", f"sqlite:///{database}")
+    assert len(list(results.glob("mlartifacts/**/card.json"))) == 2
+    (tmp_path / "other").mkdir()
+    shutil.copyfile(empty_store, tmp_path / "other" / "mlflow.db")
+    found = register_detectors(results, f"sqlite:///{tmp_path}/other/mlflow.db")
+    assert found == [("ftl-toy-unsupervised", 1, True)]
+
+
+def test_what_could_not_be_registered_comes_with_the_command_for_the_same_store(fleet: Fleet, tmp_path: Path) -> None:
+    detector(fleet).save(tmp_path / "model")
+    (said,) = register_or_say(tmp_path, "http://user:word@127.0.0.1:9", reachable=False)
+    assert f"`ftl mlflow register {tmp_path} --to http://127.0.0.1:9` does it later" in said
 
 
 def test_the_process_keeps_its_own_store(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
