@@ -52,6 +52,14 @@ class Copy:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    def asked(self, assignment: str) -> str:
+        """What `dvc repro` says that it would do with other parameters."""
+        self.set(assignment)
+        try:
+            return self.repro("--dry", "evaluate")
+        finally:
+            self.set()
+
     def killed_repro(self, when: Callable[[], bool]) -> None:
         """Starts `dvc repro` and kills it with all its processes at that moment."""
         command = subprocess.Popen(
@@ -145,11 +153,15 @@ def test_a_second_repro_does_nothing(finished):
 
 
 def test_a_new_n_participants_trains_no_local_model(finished):
-    finished.set("select.n_participants=[3]")
-    output = finished.repro("--dry")
+    output = finished.asked("select.n_participants=[3]")
     assert run_stages(output)[0] == "federate"
     assert f"Stage 'local@{DATASET}' didn't change, skipping" in output
-    finished.set()
+
+
+def test_another_rule_of_alarms_trains_nothing(finished):
+    for change in ("detection.threshold=pot", "detection.percentile=99", "detection.smoothing_half_life=3"):
+        assert run_stages(finished.asked(change)) == ["evaluate"]
+    assert run_stages(finished.asked("detection.score=mse"))[:2] == ["baselines", "local"]
 
 
 def test_a_killed_repro_goes_on_and_comes_to_the_same_results(finished):

@@ -115,7 +115,7 @@ def uninterrupted(fleet_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     return tables
 
 
-@pytest.mark.parametrize("number", [3, 60, 110, 143, 154, 166, 181, 203, 218])
+@pytest.mark.parametrize("number", [3, 124, 178, 203, 243, 277, 293, 310])
 def test_a_run_killed_at_any_write_ends_with_the_same_tables(
     command, uninterrupted, one_part_each: tuple[str, ...], number: int
 ) -> None:
