@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ftl.data.fleet import Fleet
+from ftl.experiment.scored import ScoredNode
 
 TIMELINE_ARMS = ("local", "transfer")
 TIMELINES_SCHEMA = pa.schema(
@@ -31,27 +32,6 @@ TIMELINES_SCHEMA = pa.schema(
         ("label", pa.int8()),
     ]
 )
-
-
-class Model(Protocol):
-    """A model on a node, as the scored nodes of a stage name it."""
-
-    @property
-    def paradigm(self) -> str: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def arm(self) -> str: ...
-    @property
-    def policy(self) -> str | None: ...
-    @property
-    def n_participants(self) -> int | None: ...
-    @property
-    def draw(self) -> int | None: ...
-    @property
-    def role(self) -> str | None: ...
-    @property
-    def node(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -117,7 +97,7 @@ def choose_nodes(targets: pd.DataFrame) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, chosen)))
 
 
-def is_shown(fleet: Fleet, shown: Sequence[Shown], scored: Model) -> bool:
+def is_shown(fleet: Fleet, shown: Sequence[Shown], scored: ScoredNode) -> bool:
     """Whether a model on a node belongs to the timelines: ask it of stored scores before they are judged."""
     for one in shown:
         cohort = (one.policy, one.n_participants, one.draw) if scored.arm == "transfer" else (None, None, None)
@@ -132,7 +112,7 @@ def is_shown(fleet: Fleet, shown: Sequence[Shown], scored: Model) -> bool:
 
 
 def timelines_table(
-    fleet: Fleet, shown: Sequence[Shown], judged: Iterable[tuple[Model, np.ndarray, float, np.ndarray]]
+    fleet: Fleet, shown: Sequence[Shown], judged: Iterable[tuple[ScoredNode, np.ndarray, float, np.ndarray]]
 ) -> pa.Table:
     """Scores over time of the chosen nodes, under TIMELINES_SCHEMA: one row per test row, arm and paradigm.
 
@@ -151,7 +131,7 @@ def write_timelines(tables: Iterable[pa.Table], path: Path) -> None:
     os.replace(half, path)
 
 
-def _timeline(fleet: Fleet, scored: Model, scores: np.ndarray, threshold: float, rows: np.ndarray) -> pa.Table:
+def _timeline(fleet: Fleet, scored: ScoredNode, scores: np.ndarray, threshold: float, rows: np.ndarray) -> pa.Table:
     label = np.asarray(fleet.label[rows])
     same = {
         "dataset": fleet.name,

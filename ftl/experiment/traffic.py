@@ -2,32 +2,16 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from ftl.config import section
 from ftl.data.fleet import Fleet
 from ftl.evaluation.cost import Sizes, Traffic, arm_traffic, state_bytes
+from ftl.experiment.scored import ScoredNode
 from ftl.experiment.settings import TrainingSettings, training_settings
 from ftl.federation.settings import FederationSettings
 from ftl.learning.paradigms import PARADIGMS
 from ftl.models.network import ModelSettings, NetworkKind, build_network
-
-
-class Model(Protocol):
-    """A model on a node, as the scored nodes of a stage name it."""
-
-    @property
-    def paradigm(self) -> str: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def arm(self) -> str: ...
-    @property
-    def policy(self) -> str | None: ...
-    @property
-    def role(self) -> str | None: ...
-    @property
-    def node(self) -> int: ...
 
 
 def model_bytes(kind: NetworkKind, n_features: int, model: ModelSettings) -> int:
@@ -49,7 +33,7 @@ class FleetTraffic:
         self._state = lru_cache(lambda kind: model_bytes(kind, len(fleet.features), self.training.model))
         self._rows = lru_cache(self._count_rows)
 
-    def __call__(self, model: Model) -> Traffic | None:
+    def __call__(self, model: ScoredNode) -> Traffic | None:
         """Of one model on one node; None where it is not known."""
         n_rows = self._rows(model.paradigm, model.seed, model.node) if model.arm == "centralised" else 0
         state = self._state(PARADIGMS[model.paradigm].network)
