@@ -90,9 +90,8 @@ def _all_scored(stages: Iterable[Path]) -> Iterator[ScoredNode]:
             yield from read_scored(folder)
 
 
-def _results_row(fleet: Fleet, alarms: Judged, seconds: float | None, traffic: Traffic | None) -> dict[str, Any]:
-    scored, rows = alarms.scored, alarms.rows
-    known = fleet.label[rows] >= 0
+def key_of(fleet: Fleet, scored: ScoredNode) -> dict[str, Any]:
+    """The key of a scored node's row in the results table, and its role."""
     return {
         "dataset": fleet.name,
         "protocol": fleet.protocol,
@@ -104,6 +103,14 @@ def _results_row(fleet: Fleet, alarms: Judged, seconds: float | None, traffic: T
         "arm": scored.arm,
         "node": fleet.node_ids[scored.node],
         "role": scored.role,
+    }
+
+
+def _results_row(fleet: Fleet, alarms: Judged, seconds: float | None, traffic: Traffic | None) -> dict[str, Any]:
+    scored, rows = alarms.scored, alarms.rows
+    known = fleet.label[rows] >= 0
+    return {
+        **key_of(fleet, scored),
         "threshold": alarms.threshold,
         "n_train_rows": scored.n_train_rows,
         "n_train_steps": scored.n_train_steps,

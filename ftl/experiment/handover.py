@@ -88,6 +88,7 @@ def read_personalised(folder: Path, arm: str) -> StackedState:
     if not (folder / PERSONALISED_FILE).exists():
         raise FileNotFoundError(folder / PERSONALISED_FILE)
     with safe_open(folder / PERSONALISED_FILE, framework="pt") as file:
+        # An open safetensors file has keys, and is no mapping that could be iterated over.
         names = [name for name in file.keys() if name.startswith(f"{arm}/")]  # noqa: SIM118
         if not names:
             raise KeyError(arm)

@@ -18,6 +18,7 @@ from ftl.errors import UserError
 from ftl.evaluation.comparison import node_means, target_runs
 from ftl.evaluation.results import CELL_COLUMNS
 from ftl.evaluation.summary import read_summary
+from ftl.experiment.evaluate import key_of
 from ftl.experiment.results_folder import SUMMARY_FILE, FleetFolders, read_results_folder, read_scored_folder
 from ftl.experiment.rethreshold import with_other_rules
 from ftl.experiment.scored import ScoredNode, read_scored
@@ -132,18 +133,8 @@ def _cell_of(dataset: str, node: ScoredNode) -> tuple[Any, ...]:
 
 def _rows(fleet: Fleet, nodes: list[TrialNode], rule: str, detection: DetectionSettings) -> Iterator[dict[str, Any]]:
     for node, threshold in trial(nodes, detection, fleet.protocol):
-        scored = node.scored
         yield {
-            "dataset": fleet.name,
-            "protocol": fleet.protocol,
-            "paradigm": scored.paradigm,
-            "policy": scored.policy,
-            "n_participants": scored.n_participants,
-            "draw": scored.draw,
-            "seed": scored.seed,
-            "arm": scored.arm,
-            "node": fleet.node_ids[scored.node],
-            "role": scored.role,
+            **key_of(fleet, node.scored),
             "rule": rule,
             **node.metrics(threshold),
         }
