@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftl.errors import TelemetryError
+from ftl.sharing.census import ColumnCensus, ColumnReport, census
 
 CORE = re.compile(r"p(?P<socket>\d+)_core(?P<core>\d+)_temp(?P<statistic>_\w+)?")
 
@@ -78,16 +79,10 @@ def intersection(columns: Mapping[str, Sequence[str]], min_node_share: float = 1
     Raises:
         TelemetryError: If no column is common to all nodes; names the node at which the last one was lost.
     """
-    common: dict[str, None] | None = None
-    for node_id, present in columns.items():
-        held = set(present)
-        common = {name: None for name in (present if common is None else common) if name in held}
-        if not common:
-            raise TelemetryError(
-                f"node {node_id}: none of its {len(present)} non-empty feature columns is in all nodes before it; "
-                "a fleet needs at least one common column: rename columns, or take this node out of the fleet"
-            )
-    return tuple(common or ())
+    counted = census(ColumnReport(node_id, tuple(present)) for node_id, present in columns.items())
+    if columns and not counted.intersection():
+        raise TelemetryError(_nothing_in_common(columns))
+    return counted.intersection()
 
 
 def union(columns: Mapping[str, Sequence[str]], min_node_share: float) -> tuple[str, ...]:
@@ -96,15 +91,27 @@ def union(columns: Mapping[str, Sequence[str]], min_node_share: float) -> tuple[
     Raises:
         TelemetryError: If there is none.
     """
-    held_by = Counter(name for present in columns.values() for name in present)
-    features = tuple(name for name, count in held_by.items() if count >= min_node_share * len(columns))
+    counted = census(ColumnReport(node_id, tuple(present)) for node_id, present in columns.items())
+    features = counted.union(min_node_share)
     if not features:
-        most, count = held_by.most_common(1)[0]
+        most, count = max(counted.held_by.items(), key=lambda held: held[1])
         raise TelemetryError(
             f"no column is in {min_node_share:.0%} of the {len(columns)} nodes, most often {most!r} ({count}); "
             "lower prepare.min_node_share"
         )
     return features
+
+
+def _nothing_in_common(columns: Mapping[str, Sequence[str]]) -> str:
+    counted = ColumnCensus()
+    for node_id, present in columns.items():
+        counted += ColumnReport(node_id, tuple(present))
+        if not counted.intersection():
+            break
+    return (
+        f"node {node_id}: none of its {len(present)} non-empty feature columns is in all nodes before it; "
+        "a fleet needs at least one common column: rename columns, or take this node out of the fleet"
+    )
 
 
 ALIGNMENTS: dict[str, AlignmentRule] = {

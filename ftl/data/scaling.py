@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ftl.sharing.scale import HIGH_QUANTILE, LOW_QUANTILE, median_over_nodes
+
 COLUMNS_AT_ONCE = 32
 WIDE_RANGE = 1e3  # a median train range above this is transformed by `auto` (raw units such as bytes or revolutions)
 
@@ -22,7 +24,7 @@ def signed_log1p(values: np.ndarray) -> np.ndarray:
 TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "none": lambda train_range: np.zeros(train_range.shape[1], bool),
     "signed_log1p": lambda train_range: np.ones(train_range.shape[1], bool),
-    "auto": lambda train_range: _median_where_known(train_range) > WIDE_RANGE,
+    "auto": lambda train_range: median_over_nodes(train_range) > WIDE_RANGE,
 }
 
 
@@ -41,7 +43,7 @@ def minimum_and_maximum(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def outer_quantiles(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The 0.5 % and 99.5 % quantiles: two vectors per node are all that a fleet needs to share."""
-    low, high = np.quantile(train, [0.005, 0.995], axis=0)
+    low, high = np.quantile(train, [LOW_QUANTILE, HIGH_QUANTILE], axis=0)
     return low, high
 
 
@@ -80,11 +82,14 @@ class Scaling:
 
     def unclipped(self, raw: np.ndarray, node: int) -> np.ndarray:
         """Rows of node index `node` in scaled units, shape (T, F) float32; a muted feature is 0 in every row."""
-        scaled = self.transformed(raw)
-        scaled -= self.offset[node]
-        scaled /= self.scale[node]
-        scaled[:, self.muted[node]] = 0.0
-        return scaled
+        return self.placed(self.transformed(raw), node)
+
+    def placed(self, values: np.ndarray, node: int) -> np.ndarray:
+        """Transformed rows of node index `node`, shape (T, F) float32, in scaled units, in place."""
+        values -= self.offset[node]
+        values /= self.scale[node]
+        values[:, self.muted[node]] = 0.0
+        return values
 
     def clipped(self, scaled: np.ndarray) -> np.ndarray:
         """Scaled rows with every value in [clip_low, clip_high], in place."""
@@ -133,6 +138,8 @@ def fit_scaling(
     clip_low: float,
     clip_high: float,
     constant: str = "fleet_range",
+    signed_log: np.ndarray | None = None,
+    rebased: np.ndarray | None = None,
 ) -> Scaling:
     """Fit transform and scaler on what :func:`measure_range` found in the train rows of each node.
 
@@ -144,6 +151,9 @@ def fit_scaling(
         clip_high: Highest scaled value.
         constant: What becomes of a feature that is constant on a node's train rows. ``fleet_range`` measures its later
             changes in the median range of the nodes where it varies; ``mute`` leaves it 0 in every row.
+        signed_log: The features that are transformed, bool (F,), where `transform` has decided already.
+        rebased: The nodes whose ranges are those of re-based rows (ftl.data.rebasing), bool (K,). What nodes share of
+            their ranges is shared among nodes of the same kind, since re-based rows lie around 0.
 
     Returns:
         The map of all K nodes. A feature that has no range to be measured in is muted there: offset its lowest train
@@ -154,13 +164,14 @@ def fit_scaling(
     low, high = (np.stack([getattr(of, end) for of in ranges]) for end in ("low", "high"))
     log_low, log_high = (np.stack([getattr(of, end) for of in ranges]) for end in ("log_low", "log_high"))
     imputed = np.isnan(lowest)
-    signed_log = TRANSFORMS[transform](highest - lowest)
+    if signed_log is None:
+        signed_log = TRANSFORMS[transform](highest - lowest)
     low, high = np.where(signed_log, log_low, low), np.where(signed_log, log_high, high)
     if SCALERS[scaler].shared:
-        low, high = (np.broadcast_to(_median_where_known(end), end.shape) for end in (low, high))
+        low, high = (_shared(end, np.zeros(len(ranges), bool) if rebased is None else rebased) for end in (low, high))
     scale = (high - low).astype(np.float32)
     if constant == "fleet_range":
-        usual = _median_where_known(np.where(scale > 0, scale, np.nan).astype(np.float32))
+        usual = median_over_nodes(np.where(scale > 0, scale, np.nan).astype(np.float32))
         scale = np.where(highest == lowest, np.nan_to_num(usual), scale)
         muted = imputed | ~(scale > 0)
     else:
@@ -171,9 +182,10 @@ def fit_scaling(
     return Scaling(offset, np.where(muted, 1, scale).astype(np.float32), muted, signed_log, clip_low, clip_high)
 
 
-def _median_where_known(values: np.ndarray) -> np.ndarray:
-    """The median over nodes that are not NaN, shape (K, F) -> (F,); NaN where no node is left."""
-    median = np.full(values.shape[1], np.nan, values.dtype)
-    known = ~np.isnan(values).all(axis=0)
-    median[known] = np.nanmedian(values[:, known], axis=0)
-    return median
+def _shared(ends: np.ndarray, rebased: np.ndarray) -> np.ndarray:
+    """The median over nodes in the place of each node's own, (K, F); of re-based nodes and of the others by itself."""
+    shared = ends.copy()
+    for of_kind in (rebased, ~rebased):
+        if of_kind.any():
+            shared[of_kind] = median_over_nodes(ends[of_kind])
+    return shared

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from ftl.errors import UserError
+from ftl.sharing.variance import ResidualSums, residual_sums, shrunk_variance
 
 VARIANCE_FLOOR = 1e-4  # in squared scaled units: a feature that is constant in training is not divided by zero
 
@@ -65,13 +66,23 @@ class MahalanobisDistance:
 def residual_variance(residual_train: np.ndarray) -> np.ndarray:
     """Variance (ddof 0) of each feature's residual over training rows: (T, F) -> (F,) float64."""
     _require_training_rows(residual_train)
-    squares = np.einsum("tf,tf->f", residual_train, residual_train, dtype=np.float64) / len(residual_train)
-    return np.maximum(squares - np.square(residual_train.mean(axis=0, dtype=np.float64)), 0.0)
+    return residual_sums(residual_train).variance
 
 
 def fit_nres(residual_train: np.ndarray, variance_floor: float = VARIANCE_FLOOR) -> NormalisedResidual:
     """Squared residuals in units of each feature's own training variance, so that no noisy feature drowns the rest."""
     return NormalisedResidual(residual_variance(residual_train) + variance_floor)
+
+
+def shrunk_nres(
+    own: ResidualSums, fleet: np.ndarray, pseudo_rows: float, variance_floor: float = VARIANCE_FLOOR
+) -> NormalisedResidual:
+    """`nres` of a node that knows the residual variances of its fleet, shape (F,), beside its own rows.
+
+    With few rows of its own the fleet's variances count, with many the node's own; with ``pseudo_rows`` of its own both
+    alike. Without a row it is the fleet's alone.
+    """
+    return NormalisedResidual(shrunk_variance(own, fleet, pseudo_rows) + variance_floor)
 
 
 def fit_mahalanobis(residual_train: np.ndarray, variance_floor: float = VARIANCE_FLOOR) -> MahalanobisDistance:

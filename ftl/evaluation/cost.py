@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-NUMBER_BYTES = 8
-"""A float64 or an int64: how a node's place in the ranking, moments and quantiles are sent."""
+from ftl.sharing.sizes import NUMBER_BYTES
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,8 @@ class Sizes:
         n_features: F.
         n_rows: Rows that the node would hand to a central pool.
         n_components: Of federated PCA, which receives them; None where that is not known.
+        description: Bytes by which a node describes itself, where a policy compares nodes.
+        private: Bytes of those of its parameters that a participant keeps to itself in the rounds (`federate.method`).
     """
 
     state: int
@@ -43,6 +44,8 @@ class Sizes:
     n_features: int
     n_rows: int
     n_components: int | None = None
+    description: int = 0
+    private: int = 0
 
 
 def state_bytes(state: Mapping[str, Any]) -> int:
@@ -50,9 +53,13 @@ def state_bytes(state: Mapping[str, Any]) -> int:
     return sum(int(value.nbytes) // len(value) for value in state.values())
 
 
-def participant_traffic(state: int, n_rounds: int) -> Traffic:
-    """A participant of FedAvg: it receives the initial model and what every round ends with, and sends every round."""
-    return Traffic(sent=n_rounds * state, received=(n_rounds + 1) * state)
+def participant_traffic(state: int, n_rounds: int, private: int = 0) -> Traffic:
+    """A participant: it receives the initial model and what every round ends with, and sends every round.
+
+    What is private takes no part in the rounds; it is sent once, after the last, for the mean that targets receive.
+    """
+    rounds = n_rounds * (state - private)
+    return Traffic(sent=rounds + private, received=rounds + state)
 
 
 def target_traffic(state: int) -> Traffic:
@@ -78,11 +85,70 @@ def federated_pca_traffic(n_features: int, n_components: int) -> Traffic:
 RANKING_TRAFFIC = Traffic(sent=NUMBER_BYTES, received=0)
 """Every node of the fleet reports one number to be ranked by."""
 
-RANKED_POLICIES = frozenset({"top_n"})
+RANKED_POLICIES = frozenset({"top_n", "label_free", "hybrid_maxmin", "facility_location", "clustered"})
+COMPARING_POLICIES = frozenset({"hybrid_maxmin", "facility_location", "clustered"})
+"""Policies that need to know how alike nodes are: every node of the fleet describes itself."""
+
+
+@dataclass(frozen=True)
+class SharedStatistics:
+    """Which statistics nodes share beside weights, for one model.
+
+    Attributes:
+        scale: They agree on the fleet's scale (`prepare.scaler: fleet_quantile`).
+        variance: Residual variances are shrunk to the fleet's (`detection.variance_shrinkage`).
+        threshold: The rule that sets the threshold, a key of THRESHOLDS.
+    """
+
+    scale: bool = False
+    variance: bool = False
+    threshold: str | None = None
+
+
+def scale_traffic(n_features: int) -> Traffic:
+    """A node sends number of rows, two quantiles and the range of each feature; low and span come back."""
+    return Traffic(sent=NUMBER_BYTES * (1 + 4 * n_features), received=NUMBER_BYTES * 2 * n_features)
+
+
+def variance_traffic(n_features: int, tells: bool) -> Traffic:
+    """A node that tells its own sends number of rows, sums and sums of squares of residuals; the median comes back."""
+    return Traffic(NUMBER_BYTES * (1 + 2 * n_features) if tells else 0, NUMBER_BYTES * n_features)
+
+
+THRESHOLD_TRAFFIC: dict[str, Traffic] = {
+    "federated_summary": Traffic(6 * NUMBER_BYTES, NUMBER_BYTES),
+    "fleet_percentile": Traffic(NUMBER_BYTES, NUMBER_BYTES),
+    "trailing_fleet": Traffic(NUMBER_BYTES, NUMBER_BYTES),
+}
+"""Rules of thresholds that need the fleet: what a node sends, and the one number that comes back."""
+
+_PARTICIPANTS_TELL = frozenset({"fleet_percentile", "trailing_fleet"})
+"""Those of them to which targets of a cohort send nothing."""
+
+_TELL_VARIANCE = frozenset({"untrained", "local", "local_long", "centralised"})
+_SHRUNK = _TELL_VARIANCE | {"zero_shot", "transfer", "full_fine_tune", "single_source"}
+
+
+def statistics_traffic(arm: str, role: str | None, n_features: int, shared: SharedStatistics) -> Traffic:
+    """What a node moves for one model of an arm beside :func:`arm_traffic`, by the statistics that are switched on.
+
+    Residual variances are told by all nodes under their own model or the pool's, of a cohort by its participants alone,
+    of a single source by that source; classical baselines neither tell nor use them.
+    """
+    moved = THRESHOLD_TRAFFIC.get(shared.threshold or "", NOTHING)
+    if shared.threshold in _PARTICIPANTS_TELL and role == "target":
+        moved = Traffic(0, moved.received)
+    if shared.scale:
+        moved += scale_traffic(n_features)
+    if shared.variance and (arm in _SHRUNK or role is not None):
+        moved += variance_traffic(n_features, tells=arm in _TELL_VARIANCE or role == "participant")
+    return moved
 
 
 def _of_cohort(role: str | None, sizes: Sizes) -> Traffic:
-    return participant_traffic(sizes.state, sizes.n_rounds) if role == "participant" else target_traffic(sizes.state)
+    if role == "participant":
+        return participant_traffic(sizes.state, sizes.n_rounds, sizes.private)
+    return target_traffic(sizes.state)
 
 
 def _alone(role: str | None, sizes: Sizes) -> Traffic:
@@ -108,7 +174,13 @@ def arm_traffic(arm: str, role: str | None, policy: str | None, sizes: Sizes) ->
 
     Args:
         role: ``participant`` or ``target`` of the cohort; None without one.
-        policy: Where it ranks the nodes, the node has sent one number more.
+        policy: Where it ranks the nodes, the node has sent one number more; where it compares them, its description.
     """
-    traffic = ARM_TRAFFIC[arm](role, sizes) if arm in ARM_TRAFFIC else None
-    return traffic + RANKING_TRAFFIC if traffic is not None and policy in RANKED_POLICIES else traffic
+    if arm not in ARM_TRAFFIC:
+        return None
+    traffic = ARM_TRAFFIC[arm](role, sizes)
+    if traffic is not None and policy in RANKED_POLICIES:
+        traffic += RANKING_TRAFFIC
+    if traffic is not None and policy in COMPARING_POLICIES:
+        traffic += Traffic(sizes.description, 0)
+    return traffic

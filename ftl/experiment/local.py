@@ -95,7 +95,8 @@ def train_local(
 
     ranking_rows = task.ranking_rows(rank_by)
     ranking_judge = Judge(task.fleet, task.paradigm, task.earlier_rows(rank_by == "test_f1"), training.model, scoring)
-    ranked = list(ranking_judge.judge(short.network, nodes, ranking_rows))
+    of_fleet = [ranking_judge.fleet_variance(short.network, nodes)] * len(nodes)
+    ranked = list(ranking_judge.judge(short.network, nodes, ranking_rows, of_fleet))
     _ranking(task, ranked, ranking_judge.losses(short.network, nodes, ranking_rows), ranking_rows).to_csv(
         folder / RANKING_FILE, index=False, float_format="%.17g"
     )
@@ -157,6 +158,7 @@ def _ranking(task: Task, ranked: list[NodeScores], losses: list[float], rows: li
 def _scored(task: Task, judge: Judge, arm: str, state: StackedState, epochs: int, seconds: float) -> list[ScoredNode]:
     nodes = list(range(task.n_nodes))
     steps = [epochs * task.steps_per_epoch(node) for node in nodes]
+    of_fleet = [judge.fleet_variance(state, nodes)] * len(nodes)
     shares = shared_out(seconds, steps) if epochs else [0.0] * len(nodes)
     return [
         ScoredNode(
@@ -175,5 +177,5 @@ def _scored(task: Task, judge: Judge, arm: str, state: StackedState, epochs: int
             n_train_steps=steps[node],
             training_seconds=shares[node],
         )
-        for node, scores in zip(nodes, judge.judge(state, nodes, task.test_rows()), strict=True)
+        for node, scores in zip(nodes, judge.judge(state, nodes, task.test_rows(), of_fleet), strict=True)
     ]

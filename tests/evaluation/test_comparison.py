@@ -47,6 +47,26 @@ def test_a_policy_that_was_not_run_gives_an_empty_table(two_policies):
     assert len(compare_policies(two_policies, "top_n", "hybrid")) == 0
 
 
+def test_a_policy_under_which_all_train_meets_every_n_on_the_targets_of_the_other(result_row, cohort):
+    """Halves ab and cd serve each other; random_n took a at N = 1, a and c at N = 2."""
+    rows = [result_row("local", node, EVEN) for node in "abcd"]
+    for draw, trained in enumerate(("ab", "cd")):
+        for node in "abcd":
+            key = cohort("participant" if node in trained else "target", "all", 2, draw)
+            rows.append(result_row("zero_shot" if node in trained else "transfer", node, PERFECT, **key))
+    for trained in ("a", "ac"):
+        for node in "abcd":
+            key = cohort("participant" if node in trained else "target", "random_n", len(trained))
+            rows.append(result_row("zero_shot" if node in trained else "transfer", node, EVEN, **key))
+    table = compare_policies(results_frame(rows), "all", "random_n")
+    assert table["n_participants"].tolist() == [2, 2]
+    assert table["n_reference"].tolist() == [1, 2]
+    assert table["n_nodes"].tolist() == [3, 2]
+    assert table["delta_f1"].tolist() == pytest.approx([0.5, 0.5])
+    back = compare_policies(results_frame(rows), "random_n", "all")
+    assert back[["n_participants", "n_reference"]].values.tolist() == [[1, 2], [2, 2]]
+
+
 @pytest.fixture
 def two_arms(result_row, cohort):
     outcomes = {"a": (PERFECT, EVEN), "b": (PERFECT, PERFECT), "c": (EVEN, EVEN)}

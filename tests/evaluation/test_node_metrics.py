@@ -39,6 +39,12 @@ def test_a_score_equal_to_the_threshold_is_not_flagged(rows):
     assert node_metrics(score, label, np.nextafter(2.0, 0), TIME, 1.0)["tp"] == 2
 
 
+def test_each_row_may_have_a_threshold_of_its_own(rows):
+    assert node_metrics(*rows, np.full(96, 1.0), TIME, 1.0) == node_metrics(*rows, 1.0, TIME, 1.0)
+    risen = node_metrics(*rows, np.where(np.arange(96) < 70, 1.0, 3.0), TIME, 1.0)
+    assert (risen["tp"], risen["fp"]) == (2, 0)
+
+
 def test_without_test_anomalies_tnr_accuracy_and_alarm_rate_are_left(rows):
     found = node_metrics(rows[0], np.zeros(96, dtype=np.int8), 1.0, TIME, 1.0)
     assert {name for name in METRIC_COLUMNS if not isnan(found[name])} == {"tnr", "accuracy", "alarms_per_node_day"}
@@ -58,6 +64,8 @@ def test_no_test_rows_give_counts_of_zero_and_no_metric():
         ({"label": np.zeros(95)}, "one length"),
         ({"score": np.full(96, np.nan)}, "score must not be NaN; 96 of 96"),
         ({"threshold": float("nan")}, "threshold must be a number"),
+        ({"threshold": np.r_[np.zeros(95), np.nan]}, "threshold must be a number"),
+        ({"threshold": np.zeros(95)}, r"one number or one per row; got \(95,\) for \(96,\)"),
     ],
 )
 def test_wrong_input_is_refused_with_what_was_given(rows, change, words):

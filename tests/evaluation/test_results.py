@@ -166,3 +166,41 @@ def test_a_draw_without_a_policy_is_refused(rows):
 
 def test_the_key_is_the_nine_columns_of_the_contract():
     assert RESULTS_SCHEMA.names[:9] == list(KEY_COLUMNS)
+
+
+@pytest.fixture
+def halves(result_row, cohort):
+    """Five nodes under the policy all: a and b train for c, d and e, and these for a and b."""
+    rows = []
+    for draw, trained in enumerate(("ab", "cde")):
+        for node in "abcde":
+            key = cohort("participant" if node in trained else "target", "all", 2, draw)
+            rows.append(result_row("zero_shot", node, (2, 2, 14, 2), **key))
+    return rows
+
+
+def test_halves_that_serve_each_other_hold_though_one_is_larger(halves):
+    check_results(results_frame(halves))
+
+
+def of_node(rows, node, draw):
+    return next(row for row in rows if (row["node"], row["draw"]) == (node, draw))
+
+
+def test_a_target_hidden_among_the_participants_of_a_half_is_a_leak(halves):
+    of_node(halves, "e", 1)["role"] = "target"
+    with pytest.raises(LeakError, match="must be a target of one and listed as a participant of all others"):
+        check_results(results_frame(halves))
+
+
+def test_a_participant_that_is_not_listed_in_its_half_is_a_leak(halves):
+    halves.remove(of_node(halves, "e", 1))
+    with pytest.raises(LeakError, match="must be a target of one and listed"):
+        check_results(results_frame(halves))
+
+
+def test_the_number_of_the_halves_is_that_of_the_smaller(halves):
+    for row in halves:
+        row["n_participants"] = 3
+    with pytest.raises(LeakError, match="smallest federation"):
+        check_results(results_frame(halves))
