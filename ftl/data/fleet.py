@@ -49,6 +49,7 @@ CARD_FIELDS = (
     "fingerprint",
     "report",
 )
+LATER_FIELDS = ("rebased", "rebase_window")  # of the card, too; fleets that were prepared before they existed lack them
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,13 @@ class Fleet:
     counters: tuple[str, ...] = ()  # features of which x holds the increase per window, transformed and scaled
     clip_low: float = -4.0
     clip_high: float = 5.0
+    rebased: tuple[str, ...] = ()  # nodes of which x holds the distance to their trailing median, ftl.data.rebasing
+    rebase_window: float | None = None  # how far it looks back, in units of time; None where no node is re-based
+
+    @property
+    def is_rebased(self) -> np.ndarray:
+        """Which nodes are re-based, bool, shape (K,)."""
+        return np.array([node_id in self.rebased for node_id in self.node_ids], bool)
 
     def rows(self, node: int, *parts: int) -> np.ndarray:
         """Row numbers (int64, time order) of the node with index `node` that belong to one of these parts."""
@@ -86,7 +94,10 @@ class Fleet:
         return first + np.flatnonzero(np.isin(self.part[first:last], parts))
 
     def scaling(self) -> Scaling:
-        """The map from raw telemetry to x, node by node; of counters, raw is the increase per window."""
+        """The map from raw telemetry to x, node by node; of counters, raw is the increase per window.
+
+        On a re-based node the trailing median is taken off between the transform and the scale (ftl.data.rebasing).
+        """
         return Scaling(
             offset=self.offset,
             scale=self.scale,
@@ -110,7 +121,7 @@ def write_all_but_rows(fleet: Fleet, folder: Path) -> None:
     for name in ARRAYS:
         if name not in ROW_ARRAYS:
             _save(getattr(fleet, name), name, folder)
-    card = {"format": FORMAT, **{name: getattr(fleet, name) for name in CARD_FIELDS}}
+    card = {"format": FORMAT, **{name: getattr(fleet, name) for name in (*CARD_FIELDS, *LATER_FIELDS)}}
     (folder / CARD_FILE).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -135,14 +146,16 @@ def read_fleet(folder: Path) -> Fleet:
     again = "delete the folder and prepare the fleet again"
     try:
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-        fields = {name: card[name] for name in CARD_FIELDS}
+        fields = {name: card[name] for name in CARD_FIELDS} | {
+            name: card[name] for name in LATER_FIELDS if name in card
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise TelemetryError(f"{folder / CARD_FILE}: damaged ({error!r}); {again}") from error
     found = card.get("format")
     if found != FORMAT:
         raise TelemetryError(f"{folder / CARD_FILE}: format {found!r}, this version reads {FORMAT}; {again}")
-    for name in ("node_ids", "racks", "features", "signed_log", "counters"):
-        fields[name] = tuple(fields[name])
+    for name in ("node_ids", "racks", "features", "signed_log", "counters", "rebased"):
+        fields[name] = tuple(fields.get(name, ()))
     for name in ARRAYS:
         try:
             fields[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ import numpy as np
 
 from ftl.data.cleaning import ZERO
 from ftl.data.counters import count_steps, increases
+from ftl.data.drift import node_drift
 from ftl.data.fleet import TEST, TRAIN
 from ftl.data.indicators import indicator_values
 from ftl.data.node_choice import FleetRules, NodeChoice, choose, filled_cells
 from ftl.data.node_table import ANOMALOUS, UNKNOWN
 from ftl.data.prepare_report import PART_NAMES
+from ftl.data.rebasing import Rebasing
 from ftl.data.row_files import RowFiles
-from ftl.data.scaling import NodeRange, Scaling, measure_range
+from ftl.data.scaling import NodeRange, Scaling, measure_range, signed_log1p
 from ftl.data.split import lent_rows
 from ftl.data.survey import NodeFiles, NodeSurvey, write_whole
 
@@ -33,6 +35,8 @@ class Place:
     first_row: int
     scaling: Scaling  # of this node alone, K = 1
     lend_fraction: float | None  # None where no labels are lent
+    rebasing: Rebasing | None = None  # None where the node is not re-based
+    rebase_window: float | None = None  # of the fleet, in units of time; None where it is not known
 
 
 def count_steps_of(files: NodeFiles, number: int, rules: FleetRules) -> tuple[np.ndarray, np.ndarray]:
@@ -61,6 +65,41 @@ def measure_node(files: NodeFiles, number: int, rules: FleetRules, scaler: str) 
         return NodeRange(**arrays)
 
 
+def drift_of_node(
+    files: NodeFiles, number: int, rules: FleetRules, signed_log: np.ndarray, window: float | None
+) -> float:
+    """The drift share of a node's train rows, as they are before any re-basing, tested once and kept."""
+    path = files.path(number, "drift.npz")
+    if not path.exists():
+        survey = files.survey(number)
+        choice = choose(survey, rules)
+        x = raw_rows(survey, choice, rules, files.values(number, survey.node_id, len(survey.label)))
+        write_whole(path, {"share": np.array(_drift(x, survey, choice, rules, signed_log, window))})
+    with np.load(path, allow_pickle=False) as arrays:
+        return float(arrays["share"])
+
+
+def measure_rebased_node(
+    files: NodeFiles, number: int, rules: FleetRules, scaler: str, signed_log: np.ndarray, rebasing: Rebasing
+) -> NodeRange:
+    """The ranges of a node's re-based train rows after the transform that the fleet chose, measured once and kept.
+
+    What precedes a train row in time has its part in them, whatever part it belongs to.
+    """
+    path = files.path(number, "rebased_range.npz")
+    if not path.exists():
+        survey = files.survey(number)
+        choice = choose(survey, rules)
+        imputed = np.array([column is None for column in choice.columns] + [False] * len(rules.indicators))
+        x = raw_rows(survey, choice, rules, files.values(number, survey.node_id, len(survey.label)))
+        x[:, signed_log] = signed_log1p(x[:, signed_log])
+        x = rebasing(x, survey.rows.time[choice.keep])
+        measured = measure_range(x, np.flatnonzero(choice.part == TRAIN), imputed, scaler)
+        write_whole(path, asdict(replace(measured, log_low=measured.low, log_high=measured.high)))
+    with np.load(path, allow_pickle=False) as arrays:
+        return NodeRange(**arrays)
+
+
 def write_node(files: NodeFiles, number: int, rules: FleetRules, place: Place) -> dict[str, Any]:
     """Write a node's scaled rows into the fleet, once, and give its values' room back; returns its report."""
     path = files.path(number, "report.json")
@@ -68,7 +107,10 @@ def write_node(files: NodeFiles, number: int, rules: FleetRules, place: Place) -
         survey = files.survey(number)
         choice = choose(survey, rules)
         x = raw_rows(survey, choice, rules, files.values(number, survey.node_id, len(survey.label)))
-        report = _report(survey, choice, rules, _scale_and_write(x, choice.part, rules, place))
+        share = _drift(x, survey, choice, rules, place.scaling.signed_log, place.rebase_window)
+        written = _scale_and_write(x, survey.rows.time[choice.keep], choice.part, place)
+        report = _report(survey, choice, rules, written)
+        report |= {"drift_share": None if np.isnan(share) else share, "rebased": place.rebasing is not None}
         rows = RowFiles(place.fleet)
         rows.write("label", place.first_row, survey.label[choice.keep])
         rows.write("time", place.first_row, survey.rows.time[choice.keep])
@@ -128,19 +170,34 @@ def _take_increases(x: np.ndarray, survey: NodeSurvey, choice: NodeChoice, rules
         x[:, feature] = increases(x[:, feature], measured, time, rules.window)
 
 
+def _drift(
+    x: np.ndarray,
+    survey: NodeSurvey,
+    choice: NodeChoice,
+    rules: FleetRules,
+    signed_log: np.ndarray,
+    window: float | None,
+) -> float:
+    rows = np.flatnonzero(choice.part == TRAIN)
+    time = survey.rows.time[choice.keep][rows]
+    return node_drift(x[rows, : len(rules.features)], time, signed_log[: len(rules.features)], window)
+
+
 @dataclass(frozen=True)
 class _Written:
     clipped_test_values: int
     constant: np.ndarray  # (F,) bool
 
 
-def _scale_and_write(x: np.ndarray, part: np.ndarray, rules: FleetRules, place: Place) -> _Written:
+def _scale_and_write(x: np.ndarray, time: np.ndarray, part: np.ndarray, place: Place) -> _Written:
     """Scale a few thousand rows at a time; count what is clipped, and find what is constant on the train rows."""
     files, scaling, clipped = RowFiles(place.fleet), place.scaling, 0
+    rebased = None if place.rebasing is None else place.rebasing(scaling.transformed(x), time)
     low, high = np.full(x.shape[1], np.inf), np.full(x.shape[1], -np.inf)
     for first in range(0, len(x), ROWS_AT_ONCE):
-        scaled = scaling.unclipped(x[first : first + ROWS_AT_ONCE], 0)
-        of_part = part[first : first + ROWS_AT_ONCE]
+        rows = slice(first, first + ROWS_AT_ONCE)
+        scaled = scaling.unclipped(x[rows], 0) if rebased is None else scaling.placed(rebased[rows], 0)
+        of_part = part[rows]
         test = scaled[of_part == TEST]
         clipped += int(((test < scaling.clip_low) | (test > scaling.clip_high)).sum())
         scaled = scaling.clipped(scaled)

@@ -18,13 +18,22 @@ from typing import Any
 import numpy as np
 
 from ftl.data.counters import find_counters
+from ftl.data.drift import drifts
 from ftl.data.fleet import ARRAYS, PROTOCOLS, ROW_ARRAYS, Fleet, read_fleet, write_all_but_rows
-from ftl.data.node_block import Place, count_steps_of, measure_node, write_node
+from ftl.data.node_block import (
+    Place,
+    count_steps_of,
+    drift_of_node,
+    measure_node,
+    measure_rebased_node,
+    write_node,
+)
 from ftl.data.node_table import TelemetrySource
 from ftl.data.node_workers import NodeWorkers, Progress
 from ftl.data.plan import Plan, plan_fleet
 from ftl.data.prepare_report import fleet_report
 from ftl.data.prepare_settings import PrepareSettings
+from ftl.data.rebasing import REBASE_RULES, Rebasing, window_of
 from ftl.data.row_files import RowFiles
 from ftl.data.scaling import Scaling, fit_scaling
 from ftl.data.survey import NodeFiles, NodeSummary, survey_node
@@ -57,7 +66,7 @@ def prepare_fleet(
         of processes (FTL_WORKERS) and interruptions have no influence on it.
 
     Raises:
-        ConfigError: If the protocol is unknown.
+        ConfigError: If the protocol is unknown, or rows shall be re-based and nobody says how long a step of time is.
         TelemetryError: If the telemetry cannot be used; the message names the node or column.
         UserError: If `folder` cannot be made, or the disk has no room for the fleet.
     """
@@ -67,6 +76,7 @@ def prepare_fleet(
     materialise = getattr(source, "materialise", None)
     if materialise is not None:
         materialise(progress=progress)
+    rebase_window = _rebase_window(source, settings)
     fingerprint = fleet_fingerprint(source, settings, protocol)
     with unfinished(folder, fingerprint) as partial:
         node_ids = source.node_ids()
@@ -77,8 +87,10 @@ def prepare_fleet(
             plan = _with_counters(workers, plan) if settings.counters == "increase" else plan
             _lay_out(files, plan, partial / "fleet")
             check_room(folder, _bytes_to_come(plan, files, workers.n_processes), partial)
-            scaling, reports = _write_rows(workers, plan, settings, partial / "fleet")
+            scaling, reports = _write_rows(workers, plan, settings, rebase_window, partial / "fleet")
         fleet = _fleet(source, protocol, plan, scaling, partial / "fleet", fingerprint)
+        rebased = tuple(node_id for node_id, of in zip(fleet.node_ids, reports, strict=True) if of["rebased"])
+        fleet = replace(fleet, rebased=rebased, rebase_window=rebase_window if rebased else None)
         notes = getattr(source, "notes", ())
         fleet.report.update(fleet_report(fleet, survey, plan, settings, reports, notes))
         fleet.report["time"] = {
@@ -127,18 +139,56 @@ def _lay_out(files: NodeFiles, plan: Plan, folder: Path) -> None:
 
 
 def _write_rows(
-    workers: NodeWorkers, plan: Plan, settings: PrepareSettings, folder: Path
+    workers: NodeWorkers, plan: Plan, settings: PrepareSettings, rebase_window: float | None, folder: Path
 ) -> tuple[Scaling, list[dict[str, Any]]]:
     """Measure, scale and write the rows of all nodes; returns the scaling and a report per node."""
     numbers, start = [node.number for node in plan.nodes], plan.start()
-    ranges = workers.each("measuring", measure_node, [(number, plan.rules, settings.scaler) for number in numbers])
-    scaling = fit_scaling(
-        list(ranges), settings.transform, settings.scaler, settings.clip_low, settings.clip_high, settings.constant
-    )
+    scaling, rebasings = _measure(workers, plan, settings, rebase_window)
     lend_fraction = settings.lend_fraction if plan.labels_borrowed else None
-    places = [Place(folder, int(start[k]), scaling.of_node(k), lend_fraction) for k in range(len(numbers))]
+    places = [
+        Place(folder, int(start[k]), scaling.of_node(k), lend_fraction, rebasing, rebase_window)
+        for k, rebasing in enumerate(rebasings)
+    ]
     arguments = [(number, plan.rules, place) for number, place in zip(numbers, places, strict=True)]
-    return scaling, list(workers.each("writing", write_node, arguments))
+    reports = list(workers.each("writing", write_node, arguments))
+    return scaling, [{**report, "drifts": _fires(report["drift_share"], settings)} for report in reports]
+
+
+def _measure(
+    workers: NodeWorkers, plan: Plan, settings: PrepareSettings, rebase_window: float | None
+) -> tuple[Scaling, list[Rebasing | None]]:
+    """The scaling of all nodes, and per node how it is re-based, None where it is not."""
+    numbers, rules = [node.number for node in plan.nodes], plan.rules
+    fitted = (settings.transform, settings.scaler, settings.clip_low, settings.clip_high, settings.constant)
+    ranges = list(workers.each("measuring", measure_node, [(number, rules, settings.scaler) for number in numbers]))
+    scaling = fit_scaling(ranges, *fitted)
+    if settings.rebase == "none" or rebase_window is None:
+        return scaling, [None] * len(numbers)
+    signed_log = scaling.signed_log
+    fired = np.zeros(len(numbers), bool)
+    if settings.rebase != "all":
+        asked = [(number, rules, signed_log, rebase_window) for number in numbers]
+        shares = workers.each("looking for drift", drift_of_node, asked)
+        fired = np.array([drifts(share, settings.drift_share) for share in shares])
+    rebased = REBASE_RULES[settings.rebase](fired)
+    rebasing = Rebasing(rebase_window, len(rules.features))
+    which = np.flatnonzero(rebased)
+    to_measure = [(numbers[k], rules, settings.scaler, signed_log, rebasing) for k in which]
+    for k, found in zip(which, workers.each("re-basing", measure_rebased_node, to_measure), strict=True):
+        ranges[k] = found
+    return fit_scaling(ranges, *fitted, signed_log, rebased), [rebasing if of_node else None for of_node in rebased]
+
+
+def _fires(share: float | None, settings: PrepareSettings) -> bool:
+    return share is not None and drifts(share, settings.drift_share)
+
+
+def _rebase_window(source: TelemetrySource, settings: PrepareSettings) -> float | None:
+    """How far a trailing median would look back, in units of time; None where that is not known, nor needed."""
+    window_seconds = source.window_seconds()
+    if settings.rebase == "none" and source.time_unit != "seconds" and window_seconds is None:
+        return None
+    return window_of(settings.rebase_hours, source.time_unit, window_seconds)
 
 
 def _bytes_to_come(plan: Plan, files: NodeFiles, n_processes: int) -> int:

@@ -65,6 +65,7 @@ def describe_report(report: dict[str, Any]) -> list[str]:
     if report["transform"]["signed_log1p"]:
         number = _number(len(report["transform"]["signed_log1p"]), "feature")
         lines.append(f"{number} read through a signed logarithm (prepare.transform: {report['transform']['rule']}).")
+    lines += describe_drift(report)
     constant = {node_id: sorted({*node["constant"]} - {*node["muted"]}) for node_id, node in nodes.items()}
     constant = {node_id: names for node_id, names in constant.items() if names}
     if constant:
@@ -145,10 +146,39 @@ def fleet_report(
         "counters": list(fleet.counters),
         "transform": {"rule": settings.transform, "signed_log1p": list(fleet.signed_log)},
         "scaler": settings.scaler,
+        "rebasing": {"rule": settings.rebase, "hours": settings.rebase_hours, "rebased": list(fleet.rebased)},
         "clip": [fleet.clip_low, fleet.clip_high],
         "labels": {"borrowed": fleet.labels_borrowed, "lent_rows": sum(report["lent_rows"] for report in reports)},
         "nodes": nodes,
     }
+
+
+def describe_drift(report: dict[str, Any]) -> list[str]:
+    """Which nodes drift, which are re-based, and what re-basing would do."""
+    if "rebasing" not in report:  # prepared by an earlier version
+        return []
+    nodes, rule, limit = report["nodes"], report["rebasing"]["rule"], report["settings"]["drift_share"]
+    fired = [node_id for node_id, node in nodes.items() if node["drifts"]]
+    untold = sum(node["drift_share"] is None for node in nodes.values())
+    window = f"{report['rebasing']['hours']:g} h"
+    rebased = report["rebasing"]["rebased"]
+    lines = []
+    if fired:
+        worst = max(fired, key=lambda node_id: nodes[node_id]["drift_share"])
+        lines.append(
+            f"{len(fired)} of {_number(len(nodes), 'node')} {'drifts' if len(fired) == 1 else 'drift'}: most {worst}, "
+            f"of whose later train rows {nodes[worst]['drift_share']:.0%} lie above what 2% of the earlier ones exceed "
+            f"(prepare.drift_share: {limit:g})"
+            + ("." if rebased else f"; re-basing would read rows as the distance to a node's last {window}.")
+        )
+    if rebased:
+        lines.append(
+            f"{_number(len(rebased), 'node')} re-based: rows are read as the distance to the median of the node's last "
+            f"{window} (prepare.rebase: {rule})."
+        )
+    if untold and rule in ("drifting", "fleet"):
+        lines.append(f"{_number(untold, 'node')} with too few train rows to tell drift; not taken for drifting.")
+    return lines
 
 
 def describe_costs(report: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from ftl.data.alignment import ALIGNMENTS
 from ftl.data.cleaning import MISSING_POLICIES
 from ftl.data.counters import COUNTER_RULES
+from ftl.data.rebasing import REBASE_RULES
 from ftl.data.scaling import CONSTANTS, SCALERS, TRANSFORMS
 from ftl.data.split import SPLITS
 from ftl.errors import ConfigError
@@ -28,6 +29,9 @@ class PrepareSettings:
     fill_limit: int = 96  # windows over which forward_fill carries a value
     counters: str = "increase"  # columns that only grow: their increase per window, or kept as they are
     transform: str = "auto"
+    rebase: str = "none"  # nodes whose rows are read as the distance to their own trailing median
+    rebase_hours: float = 24.0  # how far it looks back
+    drift_share: float = 0.06  # share of later train rows above the p98 of earlier ones, above which a node drifts
     scaler: str = "node_minmax"
     constant: str = "fleet_range"  # columns constant on a node's train rows: measured in the fleet's range, or muted
     clip_low: float = -4.0
@@ -51,6 +55,7 @@ class PrepareSettings:
             "missing": MISSING_POLICIES,
             "counters": COUNTER_RULES,
             "transform": TRANSFORMS,
+            "rebase": REBASE_RULES,
             "scaler": SCALERS,
             "constant": CONSTANTS,
             "split": ("protocol", *SPLITS),
@@ -62,6 +67,8 @@ class PrepareSettings:
             "min_node_share": (0 < self.min_node_share <= 1, "in (0, 1]"),
             "max_missing": (0 <= self.max_missing < 1, "in [0, 1)"),
             "fill_limit": (self.fill_limit >= 1, "at least 1 window"),
+            "rebase_hours": (self.rebase_hours > 0, "positive"),
+            "drift_share": (0 < self.drift_share < 1, "in (0, 1)"),
             "clip_low": (self.clip_low <= 0, "at most 0"),
             "clip_high": (self.clip_high >= 1, "at least 1, so that train rows are not clipped"),
             "test_fraction": (0 < self.test_fraction < 1, "in (0, 1)"),

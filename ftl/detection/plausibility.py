@@ -14,13 +14,13 @@ MOSTLY = 0.5
 
 
 def plausibility_notes(
-    x: np.ndarray, raw: np.ndarray, scaling: Scaling, node: int, features: Sequence[str], known: np.ndarray
+    x: np.ndarray, measured: np.ndarray, scaling: Scaling, node: int, features: Sequence[str], known: np.ndarray
 ) -> list[str]:
     """What most of a node's rows show that no row before its test part did, in sentences.
 
     Args:
         x: Rows as the model reads them, shape (T, F).
-        raw: The same in the units of the source, shape (T, F).
+        measured: The same before the scale, shape (T, F): transformed, and re-based where the node is.
         scaling: Of all nodes.
         node: The node's index.
         features: Names of the first features, those that stand in tables; indicators of missing values follow.
@@ -31,7 +31,7 @@ def plausibility_notes(
     n, muted = len(features), scaling.muted[node]
     outside = ((x <= scaling.clip_low) | (x >= scaling.clip_high)).mean(axis=0)[:n] >= MOSTLY
     constant = scaling.offset[node]
-    moved = ~np.isclose(scaling.transformed(raw), constant, rtol=1e-4, atol=1e-6)
+    moved = ~np.isclose(measured, constant, rtol=1e-4, atol=1e-6)
     woken = (moved & muted).mean(axis=0)[:n] >= MOSTLY
     notes = []
     if found := _named(features, outside & known):

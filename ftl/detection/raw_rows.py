@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,11 @@ from ftl.data.fleet import Fleet
 from ftl.data.node_block import raw_rows
 from ftl.data.node_choice import FleetRules, NodeChoice
 from ftl.data.node_table import NodeTable
+from ftl.data.rebasing import Rebasing
+from ftl.data.scaling import Scaling
 from ftl.data.split import SplitSettings
 from ftl.data.survey import NodeSurvey
+from ftl.detection.newcomer import KnownRows
 from ftl.errors import TelemetryError
 
 
@@ -37,6 +40,7 @@ class RowRules:
         time_unit: ``seconds`` or ``steps``.
         time_column: Of the tables that the model was trained on; None where these have the usual names.
         number_unit: What a time column of plain numbers counts, as fleet.yaml says it.
+        rebase_window: How far the trailing median of re-based nodes looks back, in units of time; None without any.
     """
 
     features: tuple[str, ...]
@@ -48,6 +52,12 @@ class RowRules:
     time_unit: str
     time_column: str | None = None
     number_unit: str | None = None
+    rebase_window: float | None = None
+
+    @property
+    def rebasing(self) -> Rebasing | None:
+        """Of the nodes that are re-based; None where none is."""
+        return None if self.rebase_window is None else Rebasing(self.rebase_window, len(self.features))
 
     @property
     def all_features(self) -> tuple[str, ...]:
@@ -100,6 +110,7 @@ def rules_of(fleet: Fleet) -> RowRules:
         time_unit=fleet.time_unit,
         time_column=time.get("column"),
         number_unit=time.get("unit"),
+        rebase_window=fleet.rebase_window,
     )
 
 
@@ -108,6 +119,22 @@ def columns_of_node(fleet: Fleet, node_id: str, features: Sequence[str]) -> tupl
     of_node: Mapping[str, Any] = fleet.report["nodes"][node_id]
     renamed, imputed = of_node.get("renamed", {}), {*of_node.get("imputed", [])}
     return tuple(None if name in imputed else renamed.get(name, name) for name in features)
+
+
+@dataclass(frozen=True)
+class RecentRows:
+    """Complete rows of a node, filled, of counters the increase, in time order."""
+
+    time: np.ndarray  # (W,) int64
+    raw: np.ndarray  # (W, F) float32, in the units of the source
+
+    def then(self, time: np.ndarray, raw: np.ndarray) -> RecentRows:
+        return RecentRows(np.concatenate([self.time, time]), np.concatenate([self.raw, raw]))
+
+    def after(self, time: float) -> RecentRows:
+        """Those that are later, as a copy, so that the others are let go."""
+        first = int(np.searchsorted(self.time, time, side="right"))
+        return RecentRows(self.time[first:].copy(), self.raw[first:].copy())
 
 
 @dataclass(frozen=True)
@@ -121,12 +148,19 @@ class Past:
         values: In the node's own columns, NaN = missing, shape (P, C).
         last_time: Of the last row that was scored or could not be; later rows must follow it.
         smoothed: Time and smoothed score of the last row that has a score; None where there is none.
+        recent: Times and smoothed scores, shape (W,) each, of the rows that later thresholds look back on; None where
+            thresholds do not.
+        window: Of a re-based node, the complete rows that the trailing median of later ones looks back to.
+        newcomer: Of a node that is scored as one that has just joined, what its rows so far have told.
     """
 
     time: np.ndarray
     values: np.ndarray
     last_time: int
     smoothed: tuple[int, float] | None = None
+    recent: tuple[np.ndarray, np.ndarray] | None = None
+    window: RecentRows | None = None
+    newcomer: KnownRows | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +173,7 @@ class ModelRows:
         raw: The complete rows in the units of the source, shape (complete rows, F) float32.
         past: For the rows that follow.
         lacking: Per feature, how many of the other rows lack a value of it.
+        before: Of a re-based node, the rows before these that its trailing median looks back to; None on other nodes.
     """
 
     time: np.ndarray
@@ -147,9 +182,23 @@ class ModelRows:
     past: Past | None
     treatments: dict[str, int] = field(default_factory=dict)
     lacking: dict[str, int] = field(default_factory=dict)
+    before: RecentRows | None = None
+
+    def before_scale(self, rules: RowRules, scaling: Scaling) -> np.ndarray:
+        """The complete rows transformed, and re-based where the node is, shape (complete rows, F) float32."""
+        if self.before is None or rules.rebasing is None:
+            return scaling.transformed(self.raw)
+        whole = self.before.then(self.time[self.complete], self.raw)
+        return rules.rebasing(scaling.transformed(whole.raw), whole.time, len(self.before.time))
 
 
-def model_rows(table: NodeTable, columns: Sequence[str | None], rules: RowRules, past: Past | None = None) -> ModelRows:
+def model_rows(
+    table: NodeTable,
+    columns: Sequence[str | None],
+    rules: RowRules,
+    past: Past | None = None,
+    is_rebased: bool = False,
+) -> ModelRows:
     """Fill, derive and pick as preparing the fleet did.
 
     Args:
@@ -157,6 +206,7 @@ def model_rows(table: NodeTable, columns: Sequence[str | None], rules: RowRules,
         columns: Per feature, the node's own column.
         rules: Of the fleet.
         past: What earlier rows of the node left.
+        is_rebased: Whether the node is re-based: then the rows of its trailing window come along, and are kept.
 
     Raises:
         TelemetryError: If a row does not follow the past.
@@ -180,8 +230,22 @@ def model_rows(table: NodeTable, columns: Sequence[str | None], rules: RowRules,
         treatments["missing values filled"] = n_filled
     n_lacking = left.missing[left.rows >= known].sum(axis=0)
     lacking = {name: int(n) for name, n in zip(rules.features, n_lacking, strict=True) if n}
-    past = _past(table, choice, rules, past)
-    return ModelRows(table.time[known:], keep[known:], raw[before:], past, treatments, lacking)
+    rows = ModelRows(
+        table.time[known:], keep[known:], raw[before:], _past(table, choice, rules, past), treatments, lacking
+    )
+    return _with_window(rows, past, rules.rebase_window) if is_rebased and rules.rebase_window is not None else rows
+
+
+def _with_window(rows: ModelRows, past: Past | None, window: float) -> ModelRows:
+    """The rows of a re-based node with those that its trailing median needs, now and later."""
+    before = past.window if past is not None else None
+    before = before or RecentRows(np.zeros(0, np.int64), np.zeros((0, rows.raw.shape[1]), np.float32))
+    later = rows.past
+    if later is not None:
+        recent = before.then(rows.time[rows.complete], rows.raw)
+        later = replace(later, window=recent.after(later.last_time - window))
+    treatments = {**rows.treatments, "rows read as the distance to their trailing median": len(rows.raw)}
+    return replace(rows, past=later, before=before, treatments=treatments)
 
 
 def _after(past: Past, table: NodeTable) -> NodeTable:
@@ -223,8 +287,8 @@ def _past(table: NodeTable, choice: NodeChoice, rules: RowRules, past: Past | No
         wanted.add(reading)
         wanted.update(choice.filled[choice.gaps.rows == reading].ravel().tolist())
     rows = np.array(sorted(row for row in wanted if row >= 0), np.int64)
-    smoothed = None if past is None else past.smoothed
-    return Past(table.time[rows], table.values[rows], int(table.time[-1]), smoothed)
+    smoothed, recent, newcomer = (None, None, None) if past is None else (past.smoothed, past.recent, past.newcomer)
+    return Past(table.time[rows], table.values[rows], int(table.time[-1]), smoothed, recent=recent, newcomer=newcomer)
 
 
 def _last(holds: np.ndarray) -> int:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -6,6 +7,7 @@ import pytest
 
 from ftl.data.cleaning import MISSING_POLICIES
 from ftl.data.fleet import Fleet, read_fleet
+from ftl.detection.detector import Detector
 from ftl.detection.raw_table import read_raw_table
 from ftl.errors import TelemetryError
 from tests.detection.raw_fleet import prepared, raw_table, tables, untrained
@@ -13,6 +15,7 @@ from tests.detection.raw_fleet import prepared, raw_table, tables, untrained
 VARIANTS = [{"missing": missing, "alignment": "union"} for missing in MISSING_POLICIES] + [
     {"alignment": "slots"},
     {"alignment": "union", "constant": "mute", "counters": "keep", "transform": "signed_log1p"},
+    {"alignment": "union", "rebase": "all", "rebase_hours": 6.0},
 ]
 
 
@@ -20,8 +23,8 @@ def rows_of(fleet: Fleet, node: int) -> slice:
     return slice(int(fleet.start[node]), int(fleet.start[node + 1]))
 
 
-@pytest.mark.parametrize("settings", VARIANTS, ids=lambda settings: "-".join(settings.values()))
-def test_a_raw_table_gives_the_rows_that_the_prepared_fleet_holds(tmp_path: Path, settings: dict[str, str]) -> None:
+@pytest.mark.parametrize("settings", VARIANTS, ids=lambda settings: "-".join(map(str, settings.values())))
+def test_a_raw_table_gives_the_rows_that_the_prepared_fleet_holds(tmp_path: Path, settings: dict[str, Any]) -> None:
     raw = tables()
     fleet = prepared(tmp_path, raw, **settings)
     detector = untrained(fleet)
@@ -60,6 +63,42 @@ def test_rows_scored_in_pieces_equal_rows_scored_at_once(tmp_path: Path, missing
         pd.testing.assert_frame_equal(in_pieces, at_once, rtol=1e-6)
         assert past is not None
         assert len(past.time) <= 10
+
+
+@pytest.mark.parametrize("missing", ["forward_fill", "drop_rows"])
+def test_rebased_rows_scored_in_pieces_equal_rows_scored_at_once(tmp_path: Path, missing: str) -> None:
+    """One by one across the gap of the tables; the past that is kept is that of the window, and no row looks ahead."""
+    raw, settings = tables(), {"alignment": "union", "rebase": "all", "rebase_hours": 5.0, "missing": missing}
+    detector = untrained(prepared(tmp_path, raw, **settings), half_life=3.0)
+    for node, lengths in {"n0": [1, 1, 186, *[1] * 30, 200], "n2": [60, 5, *[19] * 20]}.items():
+        at_once = detector.score(raw[node], node)
+        past, pieces, first = None, [], 0
+        for length in lengths:
+            scored = detector.score_node(raw[node].iloc[first : first + length], node, past)
+            pieces.append(scored.frame)
+            past, first = scored.past, first + length
+            if past is not None and past.window is not None and len(past.window.time):
+                assert past.last_time - past.window.time[0] < 5 * 3600
+        in_pieces = pd.concat([piece for piece in pieces if len(piece)], ignore_index=True)
+        pd.testing.assert_frame_equal(in_pieces, at_once, rtol=1e-6)
+        until = detector.score(raw[node].iloc[:150], node)
+        pd.testing.assert_frame_equal(until, at_once.iloc[:150], rtol=1e-6)
+
+
+def test_rebasing_is_kept_with_a_detector_and_its_short_past_is_said(tmp_path: Path) -> None:
+    raw = tables()
+    detector = untrained(prepared(tmp_path, raw, alignment="union", rebase="all", rebase_hours=5.0))
+    detector.save(tmp_path / "detector")
+    loaded = Detector.load(tmp_path / "detector")
+    assert loaded.card.rules.rebase_window == 5 * 3600
+    assert all(node.is_rebased for node in loaded.card.nodes)
+    pd.testing.assert_frame_equal(loaded.score(raw["n1"], "n1"), detector.score(raw["n1"], "n1"))
+    scored = loaded.score_node(raw["n1"].iloc[:100], "n1")
+    assert any("re-based on a past that begins with this table" in note for note in scored.notes)
+    assert scored.treatments["rows read as the distance to their trailing median"] > 90
+    later = loaded.score_node(raw["n1"].iloc[100:150], "n1", scored.past)
+    assert not any("re-based on a past" in note for note in later.notes)
+    assert not any("constant in training" in note for note in later.notes)
 
 
 def test_rows_that_do_not_follow_the_past_are_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ftl.data.drift import drifts
 from ftl.data.inspection.finding import ERROR, NOTE, WARNING, Evidence, Finding, Rule
 from ftl.data.inspection.survey import LEAST_ROWS, Inspection
 from ftl.data.inspection.timeline import longest_silence
@@ -186,6 +187,31 @@ def silence(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
+def drifting_nodes(evidence: Evidence) -> Iterator[Finding]:
+    """Nodes whose own later train rows exceed what their earlier ones would set as a threshold.
+
+    A prepared fleet says it in its report, of the rows before any re-basing.
+    """
+    inspection = evidence.inspection
+    if inspection.outlook is None:
+        return
+    told = [node for node in inspection.nodes if node.usable and not np.isnan(node.drift_share)]
+    firing = [node for node in told if drifts(node.drift_share)]
+    if firing:
+        worst = max(firing, key=lambda node: node.drift_share)
+        when, rule = "if false alarms are many", "drifting"
+        if 2 * len(firing) >= len(inspection.nodes):
+            when, rule = "as thresholds are set on the past", "fleet"
+        whose = f"node {worst.node_id}: {percent(worst.drift_share)} of its later train rows"
+        yield Finding(
+            NOTE,
+            f"{count(len(firing), 'node drifts', 'nodes drift')} within the train part; {len(told)} can be told",
+            f"{whose} exceed what 2 % of the earlier ones do",
+            len(firing),
+            f"{when}, -S prepare.rebase={rule} reads rows as the distance to the node's last day (docs/drift.md)",
+        )
+
+
 def outlying_nodes(evidence: Evidence) -> Iterator[Finding]:
     """Nodes unlike the others."""
     positions = evidence.positions
@@ -225,6 +251,7 @@ NODE_RULES: tuple[Rule, ...] = (
     windows,
     silence,
     gaps,
+    drifting_nodes,
     outlying_nodes,
     reading,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from ftl.data.counters import find_counters
+from ftl.data.drift import MIN_ROWS, MOST_FEATURES, MOST_ROWS, drift_share
 from ftl.data.inspection.advice import SourceAdvice
 from ftl.data.inspection.column_statistics import ColumnStatistics, column_statistics
 from ftl.data.inspection.outlook import Outlook
@@ -60,6 +62,7 @@ class NodeSummary:
     incomplete_without_sparse: int
     silent: int  # rows without any value
     treatments: Mapping[str, int]
+    drift_share: float = math.nan  # of the part that trains, see ftl.data.drift; NaN where it cannot be told
 
     @property
     def usable(self) -> bool:
@@ -161,7 +164,21 @@ def summarise(table: NodeTable, rack: str | None, seconds: bool, base: int | Non
         incomplete_without_sparse=int(without_sparse.sum()),
         silent=int(silent.sum()),
         treatments=dict(table.treatments),
+        drift_share=_drift_share(table.values, earlier, columns),
     )
+
+
+def _drift_share(values: np.ndarray, earlier: np.ndarray, columns: ColumnStatistics) -> float:
+    """Of columns that are mostly there and are no counters; a missing value is taken for the column's median."""
+    kept = (columns.present > (1 - SPARSE) * len(values)) & ~find_counters(columns.ups, columns.downs)
+    if len(earlier) < MIN_ROWS or not kept.any():
+        return math.nan
+    spaced = earlier[:: -(-len(earlier) // MOST_ROWS)]
+    rows = values[np.ix_(spaced, np.flatnonzero(kept)[:: -(-int(kept.sum()) // MOST_FEATURES)])]
+    known = ~np.isnan(rows).all(axis=0)
+    rows = rows[:, known]
+    usual = np.broadcast_to(np.nanmedian(rows, axis=0), rows.shape)
+    return drift_share(np.where(np.isnan(rows), usual, rows))
 
 
 def _parts(table: NodeTable) -> tuple[np.ndarray, np.ndarray]:
