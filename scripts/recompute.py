@@ -57,11 +57,12 @@ def node_numbers(path: Path) -> Iterator[dict[str, object]]:
     """Counts and metrics of every run of a model on a node; rows of unknown label do not count."""
     for key, score, threshold, label in runs(path):
         known = ~np.isnan(label)
-        yield dict(zip(KEY, key, strict=True)) | run_numbers(score[known], threshold, label[known] == 1)
+        numbers = run_numbers(score[known], threshold[known], label[known] == 1)
+        yield dict(zip(KEY, key, strict=True)) | numbers | {"threshold": float(np.median(threshold))}
 
 
-def runs(path: Path) -> Iterator[tuple[tuple[object, ...], np.ndarray, float, np.ndarray]]:
-    """Key, scores, threshold and labels (NaN unknown) of every run. A run's rows need not stand together."""
+def runs(path: Path) -> Iterator[tuple[tuple[object, ...], np.ndarray, np.ndarray, np.ndarray]]:
+    """Key, scores, thresholds and labels (NaN unknown) of every run. A run's rows need not stand together."""
     numbers: dict[tuple[object, ...], int] = {}
     pieces = []
     with pq.ParquetFile(path, read_dictionary=["dataset", "protocol", "paradigm", "policy", "arm", "node"]) as file:
@@ -89,10 +90,7 @@ def runs(path: Path) -> Iterator[tuple[tuple[object, ...], np.ndarray, float, np
     ends = np.cumsum(np.bincount(run, minlength=len(numbers)))
     for key, first, last in zip(numbers, [0, *ends[:-1]], ends, strict=True):
         rows_of_run = order[first:last]
-        thresholds = np.unique(threshold[rows_of_run])
-        if len(thresholds) != 1:
-            raise SystemExit(f"{path}: a run must have one threshold; {key} has {len(thresholds)}")
-        yield key, score[rows_of_run], float(thresholds[0]), label[rows_of_run]
+        yield key, score[rows_of_run], threshold[rows_of_run], label[rows_of_run]
 
 
 def in_pieces(sizes: list[int]) -> Iterator[list[int]]:
@@ -106,12 +104,12 @@ def in_pieces(sizes: list[int]) -> Iterator[list[int]]:
             piece, n_rows = [], 0
 
 
-def run_numbers(score: np.ndarray, threshold: float, anomalous: np.ndarray) -> dict[str, float]:
+def run_numbers(score: np.ndarray, threshold: np.ndarray, anomalous: np.ndarray) -> dict[str, float]:
     """What one run has to show: counts of alarms, and how well the scores rank the anomalous rows."""
     flagged = score > threshold
     tp, fp = int((flagged & anomalous).sum()), int((flagged & ~anomalous).sum())
     tn, fn = int((~flagged & ~anomalous).sum()), int((~flagged & anomalous).sum())
-    numbers = {"n_rows": len(score), "threshold": threshold, "tp": tp, "fp": fp, "tn": tn, "fn": fn}
+    numbers = {"n_rows": len(score), "tp": tp, "fp": fp, "tn": tn, "fn": fn}
     some, both = tp + fn > 0, tp + fn > 0 and tn + fp > 0
     return numbers | {
         "precision": tp / (tp + fp) if some and tp + fp else np.nan,

@@ -17,16 +17,21 @@ from ftl.detection.thresholds import (
     NEEDS_FLEET,
     PROTOCOL_THRESHOLDS,
     THRESHOLDS,
+    TRAILING,
     Threshold,
+    row_thresholds,
     threshold_for,
     threshold_name,
+    trailing_of,
 )
+from ftl.detection.trailing import Trailing
 
 __all__ = [
     "ANOMALY_SCORES",
     "NEEDS_FLEET",
     "PROTOCOL_THRESHOLDS",
     "THRESHOLDS",
+    "TRAILING",
     "AnomalyScore",
     "CalibrationScores",
     "DetectionSettings",
@@ -37,11 +42,14 @@ __all__ = [
     "ScoreSums",
     "ScoringSettings",
     "Threshold",
+    "Trailing",
     "fit_mahalanobis",
     "fit_nres",
     "residual_variance",
+    "row_thresholds",
     "smooth",
     "smooth_train_test",
     "threshold_for",
     "threshold_name",
+    "trailing_of",
 ]

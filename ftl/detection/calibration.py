@@ -1,4 +1,4 @@
-"""What a threshold may look at: scores of rows before the test part, and four numbers that other nodes may send."""
+"""What a threshold may look at: scores of rows before the test part, and a few numbers that other nodes may send."""
 
 from __future__ import annotations
 
@@ -48,13 +48,22 @@ class ScoreSums:
 
 @dataclass(frozen=True)
 class FleetScores:
-    """Sums over all nodes that run the same model: of rows not labelled anomalous, and of rows labelled so."""
+    """What the nodes that run the same model have sent, added up.
+
+    Attributes:
+        normal: Sums over all nodes, of rows not labelled anomalous.
+        anomalous: Sums over all nodes, of rows labelled so.
+        percentiles: One number per node that speaks: a percentile of its own scores of normal rows. Nodes without a
+            finite score send none.
+    """
 
     normal: ScoreSums
     anomalous: ScoreSums
+    percentiles: tuple[float, ...] = ()
 
     def __add__(self, other: FleetScores) -> FleetScores:
-        return FleetScores(self.normal + other.normal, self.anomalous + other.anomalous)
+        percentiles = self.percentiles + other.percentiles
+        return FleetScores(self.normal + other.normal, self.anomalous + other.anomalous, percentiles)
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class CalibrationScores:
         time: Their times, shape (T,), ascending.
         seconds_per_unit: Seconds of one unit of time, None where it is unknown.
         anomalous: Scores of validation rows labelled anomalous, shape (A,); often empty.
-        fleet: Sums over the fleet, given only to rules that are named in NEEDS_FLEET.
+        fleet: What the fleet has sent, given only to rules that are named in NEEDS_FLEET.
     """
 
     score: np.ndarray
@@ -96,6 +105,8 @@ class CalibrationScores:
             )
         return finite
 
-    def sums(self) -> FleetScores:
-        """What this node sends to the others."""
-        return FleetScores(ScoreSums.of(self.score), ScoreSums.of(self.anomalous))
+    def sums(self, percentile: float | None = None) -> FleetScores:
+        """What this node sends to the others; a percentile of its scores only where one is asked for."""
+        finite = self.score[np.isfinite(self.score)]
+        percentiles = () if percentile is None or not len(finite) else (float(np.percentile(finite, percentile)),)
+        return FleetScores(ScoreSums.of(self.score), ScoreSums.of(self.anomalous), percentiles)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,38 +19,23 @@ from ftl.data.scaling import Scaling
 from ftl.data.table_files import TableReader
 from ftl.detection.card import Card, NodeCard
 from ftl.detection.contributions import CONTRIBUTIONS, top_sensors
-from ftl.detection.model_folder import check_arrays, read_model_folder, write_model_folder
+from ftl.detection.model_folder import check_arrays, read_model_folder, read_newcomer, write_model_folder
+from ftl.detection.newcomer import Newcomer
+from ftl.detection.newcomer_rows import score_newcomer
 from ftl.detection.plausibility import plausibility_notes
 from ftl.detection.raw_rows import ModelRows, Past, model_rows
 from ftl.detection.raw_table import read_raw_table
+from ftl.detection.scored_rows import ScoredRows, notes_on_rows, scored_frame
 from ftl.detection.scores import ANOMALY_SCORES, AnomalyScore, MahalanobisDistance, NormalisedResidual
 from ftl.detection.smoothing import smooth
-from ftl.errors import TelemetryError
+from ftl.errors import TelemetryError, UserError
 from ftl.models.network import StackedNetwork, build_network
 from ftl.models.state import StackedState
 
 NODE_COLUMN = "node"
 
-_ROWS_AT_ONCE = 4096
-
-
-@dataclass(frozen=True)
-class ScoredRows:
-    """The rows of one node, scored.
-
-    Attributes:
-        frame: One row per row of the table that has a time, in time order, with the columns time (UTC, or a step
-            number), node, score (NaN where a row lacks values that nothing can fill), threshold, label (1 flagged,
-            0 not, missing without a score) and top_sensors (as :func:`ftl.detection.contributions.top_sensors`).
-        treatments: What was done on reading, counted.
-        past: What scoring later rows of this node needs; None before the first row.
-        notes: What an operator should know before trusting the scores, in sentences.
-    """
-
-    frame: pd.DataFrame
-    treatments: dict[str, int]
-    past: Past | None
-    notes: tuple[str, ...] = ()
+_TILE = 192  # the last rows of a matrix product that are no whole tile may be summed in another order than the others
+_ROWS_AT_ONCE = 20 * _TILE
 
 
 @dataclass(frozen=True)
@@ -61,6 +48,7 @@ class Detector:
         offset, scale: Of the scaling, shape (K, F) float32.
         muted: Features that say nothing on a node, shape (K, F) bool.
         fitted: The arrays that FITTED names, shape (K, F), or (K, F, F) for ``cholesky``.
+        newcomer: What nodes that have just joined are scored with; None where the detector scores none.
     """
 
     card: Card
@@ -69,13 +57,16 @@ class Detector:
     scale: np.ndarray
     muted: np.ndarray
     fitted: dict[str, np.ndarray]
+    newcomer: Newcomer | None = None
 
     def __post_init__(self) -> None:
         check_arrays(self.card, self.state, self._arrays())
+        if self.card.newcomer != (None if self.newcomer is None else self.newcomer.card):
+            raise ValueError("the card and the newcomer part must say the same of newcomers")
 
     def save(self, folder: Path) -> None:
         """Write the model folder, as :func:`ftl.detection.model_folder.write_model_folder`."""
-        write_model_folder(Path(folder), self.card, self.state, self._arrays())
+        write_model_folder(Path(folder), self.card, self.state, self._arrays(), self.newcomer)
 
     @classmethod
     def load(cls, folder: Path) -> Detector:
@@ -85,7 +76,8 @@ class Detector:
             UserError: If a file is missing or damaged, or does not fit the others; the message names it.
         """
         card, state, arrays = read_model_folder(Path(folder))
-        return cls(card, state, arrays.pop("offset"), arrays.pop("scale"), arrays.pop("muted"), arrays)
+        newcomer = read_newcomer(Path(folder), card)
+        return cls(card, state, arrays.pop("offset"), arrays.pop("scale"), arrays.pop("muted"), arrays, newcomer)
 
     def score(
         self,
@@ -94,6 +86,7 @@ class Detector:
         *,
         explain_all: bool = False,
         time_column: str | None = None,
+        newcomer: bool = False,
     ) -> pd.DataFrame:
         """Score raw telemetry, in the columns and units of the tables that the fleet was made of.
 
@@ -105,6 +98,8 @@ class Detector:
                 neither.
             explain_all: Name top sensors in every row that has a score, not only where it is flagged.
             time_column: Where it has another name than in the tables that the fleet was made of.
+            newcomer: Score the node that is named as one that has just joined; without a name, those nodes of the
+                column ``node`` that the detector has no model of.
 
         Returns:
             As ``ScoredRows.frame``, one node after the other.
@@ -112,11 +107,16 @@ class Detector:
         Raises:
             TelemetryError: If the node is unknown, or a column is missing or cannot be read.
         """
-        frames = [
-            self.score_node(rows, name, explain_all=explain_all, time_column=time_column).frame
-            for name, rows in self.by_node(table, node)
-        ]
-        return pd.concat(frames, ignore_index=True)
+        scored = self.score_nodes(table, node, explain_all=explain_all, time_column=time_column, newcomer=newcomer)
+        return pd.concat([rows.frame for _, rows in scored], ignore_index=True)
+
+    def score_nodes(
+        self, table: pd.DataFrame, node: str | None = None, *, newcomer: bool = False, **settings: Any
+    ) -> Iterator[tuple[str, ScoredRows]]:
+        """What :meth:`score` gives node by node."""
+        for name, rows in self.by_node(table, node):
+            joined = newcomer and (node is not None or name not in self.card.node_ids)
+            yield name, self.score_node(rows, name, newcomer=joined, **settings)
 
     def score_node(
         self,
@@ -126,8 +126,15 @@ class Detector:
         *,
         explain_all: bool = False,
         time_column: str | None = None,
+        newcomer: bool = False,
     ) -> ScoredRows:
-        """Score rows of one node that follow those which left this past; see :meth:`score`."""
+        """Score rows of one node that follow those which left this past; see :meth:`score`.
+
+        With ``newcomer`` the node is scored as one that has just joined, whether or not the detector has a model of it.
+        """
+        if newcomer:
+            part = self._newcomer_part(node)
+            return score_newcomer(self.card, part, table, node, past, explain_all=explain_all, time_column=time_column)
         number = self.number_of(node)
         known = self.card.nodes[number]
         read = read_raw_table(table, node, known.columns, self.card.rules, time_column)
@@ -140,17 +147,38 @@ class Detector:
             TelemetryError: If the detector has no model of the node.
         """
         if node not in self.card.node_ids:
+            close = get_close_matches(node, self.card.node_ids, 1)
             raise TelemetryError(
-                f"node {node!r}: the detector has no model of it; it has those of {some(self.card.node_ids)}. Name the "
-                f"node that the rows are from, or add its table to the fleet {self.card.dataset!r} and run the pipeline"
+                f"node {node!r}: the detector has no model of it; it has those of {some(self.card.node_ids)}"
+                f"{f'; closest: {close[0]!r}' if close else ''}. Name the node that the rows are from; if it has just "
+                "joined, score it by what the fleet shares (`ftl score --newcomer`, in Python newcomer=True), add its "
+                f"table to the fleet {self.card.dataset!r} and run the pipeline"
             )
         return self.card.node_ids.index(node)
+
+    def _newcomer_part(self, node: str) -> Newcomer:
+        if self.newcomer is None:
+            raise UserError(
+                f"node {node!r}: this detector ({self.card.paradigm}) holds nothing to score nodes with that have just "
+                "joined: detectors of the paradigm unsupervised do, if this version of ftl exported them; run the "
+                "pipeline again, and score with its unsupervised detector"
+            )
+        return self.newcomer
 
     def scaled(self, table: NodeTable, node: str, past: Past | None = None) -> tuple[np.ndarray, ModelRows]:
         """A table's complete rows as the model reads them, shape (complete rows, F) float32, and which these are."""
         number = self.number_of(node)
-        rows = model_rows(table, self.card.nodes[number].columns, self.card.rules, past)
-        return self._scaling(rows.raw, number), rows
+        measured, rows = self._measured(table, number, past)
+        return self._scaled(measured, number), rows
+
+    def _scaled(self, measured: np.ndarray, number: int) -> np.ndarray:
+        return self._scaling.clipped(self._scaling.placed(measured.copy(), number))
+
+    def _measured(self, table: NodeTable, number: int, past: Past | None) -> tuple[np.ndarray, ModelRows]:
+        """A table's complete rows before the scale: transformed, and re-based where the node is."""
+        known, rules = self.card.nodes[number], self.card.rules
+        rows = model_rows(table, known.columns, rules, past, known.is_rebased)
+        return rows.before_scale(rules, self._scaling), rows
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {"offset": self.offset, "scale": self.scale, "muted": self.muted, **self.fitted}
@@ -191,40 +219,24 @@ class Detector:
 
     def _score(self, table: NodeTable, number: int, past: Past | None, explain_all: bool) -> ScoredRows:
         known = self.card.nodes[number]
-        x, rows = self.scaled(table, known.node_id, past)
+        measured, rows = self._measured(table, number, past)
+        x = self._scaled(measured, number)
         score = np.full(len(rows.time), np.nan)
         score[rows.complete] = self._raw_scores(x, number)
-        score, past = self._smoothed(score, rows, known, past)
-        flagged = score > known.threshold
+        score, left = self._smoothed(score, rows, known, past)
+        threshold, past = self._thresholds(score, rows, known, past, left)
+        flagged = score > threshold
         explained = rows.complete if explain_all else flagged
-        sensors: list[list[dict[str, object]]] = [[] for _ in rows.time]
-        for row, top in zip(np.flatnonzero(explained), self._top(x[explained[rows.complete]], number), strict=True):
-            sensors[row] = top
-        time = pd.Series(rows.time)
-        if self.card.rules.time_unit == "seconds":
-            time = pd.to_datetime(time, unit="s", utc=True).dt.as_unit("s")
-        frame = pd.DataFrame(
-            {
-                "time": time,
-                "node": known.node_id,
-                "score": score,
-                "threshold": known.threshold,
-                "label": pd.array(np.where(rows.complete, flagged, 0), "Int8"),
-                "top_sensors": sensors,
-            }
-        )
-        frame.loc[~rows.complete, "label"] = pd.NA
-        return ScoredRows(frame, rows.treatments, past, self._notes(x, rows, number))
+        named = self._top(x[explained[rows.complete]], number)
+        sensors = dict(zip(np.flatnonzero(explained).tolist(), named, strict=True))
+        frame = scored_frame(rows, self.card.rules, known.node_id, score, threshold, sensors)
+        return ScoredRows(frame, rows.treatments, past, self._notes(x, measured, rows, number))
 
-    def _notes(self, x: np.ndarray, rows: ModelRows, number: int) -> tuple[str, ...]:
+    def _notes(self, x: np.ndarray, measured: np.ndarray, rows: ModelRows, number: int) -> tuple[str, ...]:
         names = self.card.rules.features
         known = np.array([column is not None for column in self.card.nodes[number].columns])
-        notes = plausibility_notes(x, rows.raw, self._scaling, number, names, known)
-        if rows.lacking:
-            most = sorted(rows.lacking, key=lambda name: -rows.lacking[name])
-            named = ", ".join(f"{name!r} ({rows.lacking[name]:,} rows)" for name in most[:3])
-            notes.append(f"rows without a score lack a value that no earlier row could fill: {named}")
-        return tuple(notes)
+        notes = plausibility_notes(x, measured, self._scaling, number, names, known)
+        return (*notes, *notes_on_rows(rows, self.card.rules))
 
     def _smoothed(
         self, score: np.ndarray, rows: ModelRows, known: NodeCard, past: Past | None
@@ -236,21 +248,38 @@ class Detector:
         own = score[rows.complete]
         half_life = self.card.score.smoothing_half_life
         if half_life > 0:
-            first = [] if before is None else [before]
-            times = np.concatenate([[when for when, _ in first], time]).astype(np.int64)
-            scores = np.concatenate([[what for _, what in first], own])
-            own = smooth(scores, times, half_life, spacing=known.spacing)[len(first) :]
+            own = smooth(own, time, half_life, spacing=known.spacing, before=before)
             score = score.copy()
             score[rows.complete] = own
         left = None if rows.past is None else replace(rows.past, smoothed=(int(time[-1]), float(own[-1])))
         return score, left
 
+    def _thresholds(
+        self, score: np.ndarray, rows: ModelRows, known: NodeCard, past: Past | None, left: Past | None
+    ) -> tuple[np.ndarray, Past | None]:
+        """The threshold of each row (T,), and what is left for later rows with the scores that theirs look back on.
+
+        A row without a score has the threshold that it would have been compared with.
+        """
+        trailing = self.card.score.trailing
+        if trailing is None:
+            return np.full(len(score), known.threshold), left
+        recent = (past.recent if past else None) or (np.zeros(0, np.int64), np.zeros(0))
+        threshold = trailing.thresholds(known.threshold, score, rows.time, recent[1], recent[0])
+        if left is None:
+            return threshold, None
+        time = np.concatenate([recent[0], rows.time[rows.complete]])
+        kept = time > left.last_time - trailing.reach
+        return threshold, replace(left, recent=(time[kept], np.concatenate([recent[1], score[rows.complete]])[kept]))
+
     def _raw_scores(self, x: np.ndarray, number: int) -> np.ndarray:
+        """A row's score is the same to the last bit whichever rows stand beside it."""
+        whole = np.pad(x, ((0, -len(x) % _TILE), (0, 0)))
         if self.card.network == "classifier":
-            return self._output(x, number)[:, 0].astype(np.float64)
+            return self._output(whole, number)[: len(x), 0].astype(np.float64)
         score = self._fitted_score(number)
-        pieces = [score(self._residual(piece, number)) for piece in _pieces(x)]
-        return np.concatenate([np.zeros(0), *pieces])
+        pieces = [score(self._residual(piece, number)) for piece in _pieces(whole)]
+        return np.concatenate([np.zeros(0), *pieces])[: len(x)]
 
     def _fitted_score(self, number: int) -> AnomalyScore:
         own = {name: array[number] for name, array in self.fitted.items()}

@@ -16,13 +16,15 @@ from safetensors import SafetensorError
 from ftl.data.column_readers import some
 from ftl.data.fleet import move_into_place
 from ftl.detection.card import CARD_FILE, Card, read_card, write_card
+from ftl.detection.newcomer import ARRAYS as NEWCOMER_ARRAYS
+from ftl.detection.newcomer import Newcomer
 from ftl.errors import UserError
 from ftl.models.network import build_network
 from ftl.models.state import StackedState
 
 _BELOW = ("*", "*/*", "detectors/*/*")
 """Where a folder of results, or what holds detectors, keeps them."""
-STATE_FILE, NODES_FILE = "state.safetensors", "nodes.safetensors"
+STATE_FILE, NODES_FILE, NEWCOMER_FILE = "state.safetensors", "nodes.safetensors", "newcomer.safetensors"
 FITTED: dict[str, tuple[str, ...]] = {
     "nres": ("variance",),
     "mahalanobis": ("mean", "spread", "cholesky"),
@@ -31,8 +33,15 @@ FITTED: dict[str, tuple[str, ...]] = {
 """Arrays that a score needs of every node: what it was fitted to, or (of a classifier) the node's usual row."""
 
 
-def write_model_folder(folder: Path, card: Card, state: StackedState, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write ``card.json``, ``state.safetensors`` and ``nodes.safetensors``; the folder appears whole or not at all.
+def write_model_folder(
+    folder: Path,
+    card: Card,
+    state: StackedState,
+    arrays: Mapping[str, np.ndarray],
+    newcomer: Newcomer | None = None,
+) -> None:
+    """Write ``card.json``, ``state.safetensors`` and ``nodes.safetensors``, and ``newcomer.safetensors`` where there is
+    such a part; the folder appears whole or not at all.
 
     Raises:
         UserError: If the folder holds something else than a detector, which would be lost.
@@ -48,6 +57,9 @@ def write_model_folder(folder: Path, card: Card, state: StackedState, arrays: Ma
         (partial / STATE_FILE).write_bytes(safetensors.torch.save(models))
         of_nodes = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         (partial / NODES_FILE).write_bytes(safetensors.numpy.save(of_nodes))
+        if newcomer is not None:
+            shared = {name: np.ascontiguousarray(array) for name, array in newcomer.arrays().items()}
+            (partial / NEWCOMER_FILE).write_bytes(safetensors.numpy.save(shared))
         write_card(card, partial / CARD_FILE)
         move_into_place(partial, folder)
     finally:
@@ -81,10 +93,32 @@ def read_model_folder(folder: Path) -> tuple[Card, StackedState, dict[str, np.nd
     return card, state, {name: arrays[name] for name in _array_names(card)}
 
 
+def read_newcomer(folder: Path, card: Card) -> Newcomer | None:
+    """The part for nodes that have just joined; None where the card has none.
+
+    Raises:
+        UserError: If its file is missing or damaged, or does not fit the card.
+    """
+    if card.newcomer is None:
+        return None
+    path = folder / NEWCOMER_FILE
+    try:
+        arrays = safetensors.numpy.load_file(path)
+        newcomer = Newcomer(card.newcomer, **{name: arrays[name] for name in NEWCOMER_ARRAYS})
+        if len(newcomer.low) != len(card.features):
+            raise ValueError(f"it has {len(newcomer.low)} features, the card {len(card.features)}")
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path}: missing or damaged ({error}); copy the folder again, or export the detector again"
+        ) from error
+    return newcomer
+
+
 def detector_digest(folder: Path) -> str:
     """A hash of all that a model folder holds: equal detectors have equal ones."""
     digest = hashlib.sha256()
-    for name in (CARD_FILE, STATE_FILE, NODES_FILE):
+    optional = [NEWCOMER_FILE] if (Path(folder) / NEWCOMER_FILE).exists() else []
+    for name in (CARD_FILE, STATE_FILE, NODES_FILE, *optional):
         with (Path(folder) / name).open("rb") as stream:
             digest.update(f"{name}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()

@@ -17,6 +17,7 @@ class ScoringSettings:
 
     score: str
     variance_floor: float
+    variance_shrinkage: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,13 @@ class DetectionSettings:
         alarms_per_node_day: Alarm episodes per day on normal rows that `alarm_budget` keeps to; 0 allows none.
         summary_spread: Standard deviations above the mean of the fleet's normal scores, for `federated_summary` where
             no node has an anomaly; positive.
+        trailing_days: How many days before each row `trailing` and `trailing_fleet` look at; positive.
+        trailing_lag_hours: How many hours before the row these days end, so that a fault that has just begun does not
+            raise its own threshold; 0: with the row before.
         smoothing_half_life: Half-life of the causal mean over scores, in telemetry windows; 0 switches it off.
         variance_floor: Added to a feature's residual variance, in squared scaled units; positive.
+        variance_shrinkage: Rows that the fleet's residual variance counts for beside the node's own, in `nres` of
+            reconstructions; 0 leaves the node's own.
 
     Raises:
         ConfigError: If a value is of the wrong kind, unknown or out of range; the message names the key.
@@ -51,8 +57,11 @@ class DetectionSettings:
     pot_risk: float = 1e-3
     alarms_per_node_day: float = 0.5
     summary_spread: float = 3.0
+    trailing_days: float = 2.0
+    trailing_lag_hours: float = 0.0
     smoothing_half_life: float = 0.0
     variance_floor: float = VARIANCE_FLOOR
+    variance_shrinkage: float = 0.0
 
     def __post_init__(self) -> None:
         _require_known("score", self.score, (*ANOMALY_SCORES,))
@@ -67,12 +76,17 @@ class DetectionSettings:
             0.0 <= half_life < math.inf,
             "a finite number of windows, 0 (off) or more",
         )
-        floor = _number(self.variance_floor)
+        days, floor = _number(self.trailing_days), _number(self.variance_floor)
+        lag = _number(self.trailing_lag_hours)
+        _require_number("trailing_lag_hours", self.trailing_lag_hours, 0.0 <= lag < math.inf, "0 or more, finite")
+        _require_number("trailing_days", self.trailing_days, 0.0 < days < math.inf, "positive and finite")
         _require_number("variance_floor", self.variance_floor, 0.0 < floor < math.inf, "positive and finite")
+        rows = _number(self.variance_shrinkage)
+        _require_number("variance_shrinkage", self.variance_shrinkage, 0.0 <= rows < math.inf, "0 or more, finite")
 
     @property
     def scoring(self) -> ScoringSettings:
-        return ScoringSettings(self.score, self.variance_floor)
+        return ScoringSettings(self.score, self.variance_floor, float(self.variance_shrinkage))
 
     def _require_known_promises(self) -> None:
         """Refuse what conformal, pot, alarm_budget and federated_summary cannot promise."""

@@ -16,6 +16,7 @@ def smooth(
     half_life: float,
     gap_windows: int = GAP_WINDOWS,
     spacing: float | None = None,
+    before: tuple[int, float] | None = None,
 ) -> np.ndarray:
     """The causal exponentially weighted mean of a node's scores.
 
@@ -26,31 +27,40 @@ def smooth(
         gap_windows: A step in time above this many spacings starts the mean anew, >= 1.
         spacing: Usual time between two rows, in units of `time`; the median of the steps in `time` where not given.
             Rows that arrive one by one need it given.
+        before: Time and smoothed score of the row before these, from which the mean goes on; rows smoothed in pieces
+            get the same numbers as in one go, to the last bit.
 
     Returns:
         Smoothed scores, shape (T,), float64.
 
     Raises:
-        ValueError: If the shapes differ, times do not increase, or an option is out of range.
+        ValueError: If the shapes differ, times do not increase, an option is out of range, or a row before is given
+            without the spacing.
     """
     if score.shape != time.shape or score.ndim != 1:
         raise ValueError(f"score and time must have the same shape (T,); got {score.shape} and {time.shape}")
     if not half_life >= 0 or gap_windows < 1:
         raise ValueError(f"half_life must be >= 0 and gap_windows >= 1; got {half_life!r} and {gap_windows!r}")
+    if before is not None and spacing is None:
+        raise ValueError("the usual spacing of rows must be given where the mean goes on from an earlier row")
     from scipy.signal import lfilter  # half a second to import, and smoothing is off by default
 
     smoothed = np.array(score, dtype=np.float64)
-    step = np.diff(time)
+    step = np.diff(time) if before is None else np.diff(time, prepend=before[0])
     if np.any(step <= 0):
         raise ValueError("time must be strictly increasing, so that no score is smoothed with a later one")
     if half_life == 0 or len(step) == 0:
         return smoothed
     usual = float(np.median(step)) if spacing is None else spacing
     keep = 2.0 ** (-1.0 / half_life)
-    segment_starts = np.flatnonzero(np.concatenate([[True], step > gap_windows * usual]))
+    anew = step > gap_windows * usual
+    if before is None:
+        anew = np.concatenate([[True], anew])
+    segment_starts = np.unique([0, *np.flatnonzero(anew)])
     for first, last in zip(segment_starts, [*segment_starts[1:], len(smoothed)], strict=True):
         segment = smoothed[first:last]
-        smoothed[first:last] = lfilter([1.0 - keep], [1.0, -keep], segment, zi=keep * segment[:1])[0]
+        mean = segment[:1] if anew[first] or before is None else np.array([before[1]])
+        smoothed[first:last] = lfilter([1.0 - keep], [1.0, -keep], segment, zi=keep * mean)[0]
     return smoothed
 
 

@@ -1,7 +1,5 @@
 """All metrics of one detector on one node: the part of a results row that follows from scores and labels."""
 
-from math import isnan
-
 import numpy as np
 
 from ftl.evaluation.confusion import confusion
@@ -10,14 +8,18 @@ from ftl.evaluation.ranking import auroc, average_precision, rank, vus_pr
 
 
 def node_metrics(
-    score: np.ndarray, label: np.ndarray, threshold: float, time: np.ndarray, seconds_per_unit: float | None
+    score: np.ndarray,
+    label: np.ndarray,
+    threshold: float | np.ndarray,
+    time: np.ndarray,
+    seconds_per_unit: float | None,
 ) -> dict[str, float | int]:
     """Counts, threshold metrics, ranking metrics and event metrics of one node's test rows.
 
     Args:
         score: Anomaly score (T,) float64; larger is more anomalous. Infinite is allowed, NaN is not.
         label: (T,), 0 normal or 1 anomalous; rows of unknown label are removed, and counted, by the caller.
-        threshold: A row is flagged if its score is greater.
+        threshold: A row is flagged if its score is greater; one number, or one per row, shape (T,).
         time: (T,) int64 in time order: epoch seconds, or step numbers.
         seconds_per_unit: 1 for epoch seconds, the window length for step numbers, None where it is unknown.
 
@@ -56,7 +58,7 @@ def node_metrics(
     }
 
 
-def _check(score: np.ndarray, label: np.ndarray, threshold: float, time: np.ndarray) -> None:
+def _check(score: np.ndarray, label: np.ndarray, threshold: float | np.ndarray, time: np.ndarray) -> None:
     if not score.shape == label.shape == time.shape or score.ndim != 1:
         raise ValueError(
             f"score, label and time must be vectors of one length; got {score.shape}, {label.shape}, {time.shape}"
@@ -70,5 +72,7 @@ def _check(score: np.ndarray, label: np.ndarray, threshold: float, time: np.ndar
     n_nan = int(np.count_nonzero(np.isnan(score)))
     if n_nan:
         raise ValueError(f"score must not be NaN; {n_nan} of {len(score)} rows are: did training diverge?")
-    if isnan(threshold):
+    if np.shape(threshold) not in ((), score.shape):
+        raise ValueError(f"threshold must be one number or one per row; got {np.shape(threshold)} for {score.shape}")
+    if np.isnan(threshold).any():
         raise ValueError("threshold must be a number; got NaN (+inf is the threshold that never flags)")

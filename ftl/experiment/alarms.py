@@ -3,8 +3,8 @@
 Nothing here trains: any rule of the section `detection` but its score can be tried on scores that are there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from ftl.data.fleet import VALIDATION, Fleet
 from ftl.detection.calibration import CalibrationScores, FleetScores
 from ftl.detection.settings import DetectionSettings
 from ftl.detection.smoothing import smooth, smooth_train_test
-from ftl.detection.thresholds import NEEDS_FLEET, THRESHOLDS, Threshold, fixed, threshold_name
+from ftl.detection.thresholds import NEEDS_FLEET, THRESHOLDS, Threshold, fixed, row_thresholds, threshold_name
 from ftl.evaluation.results import BASELINES
+from ftl.experiment.fleet_reports import FleetReports
 from ftl.experiment.scored import ScoredNode
 from ftl.learning.paradigms import PARADIGMS
 
@@ -25,14 +26,27 @@ class Judged(NamedTuple):
 
     Attributes:
         scores: Smoothed scores of the test rows, shape (T,), float64, in time order.
-        threshold: A row is flagged if its score is greater.
+        threshold: A row is flagged if its score is greater; one number, or one per row, shape (T,).
         rows: Numbers of the test rows in the fleet, shape (T,).
+        floor: The least that the threshold of any row can be; where there is one number, that number.
     """
 
     scored: ScoredNode
     scores: np.ndarray
-    threshold: float
+    threshold: float | np.ndarray
     rows: np.ndarray
+    floor: float
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """The threshold of each row, shape (T,), read-only."""
+        return np.broadcast_to(np.asarray(self.threshold, np.float64), self.scores.shape)
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """Which rows raise an alarm, shape (T,) bool."""
+        flagged: np.ndarray = self.scores > self.threshold
+        return flagged
 
 
 def judged(
@@ -45,16 +59,19 @@ def judged(
     """The alarms of stored scores, model by model and node by node.
 
     Args:
-        read: Opens the stored scores; called twice where a rule needs sums over the fleet.
+        read: Opens the stored scores; called twice where a rule needs what the fleet has sent.
         protocol: Whose thresholds `detection.threshold: protocol` means; the fleet's own where not given.
-        wanted: Which of the scored nodes are judged; sums over the fleet are of all of them.
+        wanted: Which of the scored nodes are judged; what the fleet has sent is of all of them.
     """
     protocol = protocol or fleet.protocol
-    sums = _sums_over_fleet(fleet, read, detection, protocol)
+    reports = _reports(fleet, read, detection, protocol)
     for scored in filter(wanted, read()):
         name = rule_name(scored, protocol, detection)
-        calibration, scores, rows = calibrated(fleet, scored, detection.smoothing_half_life, sums.get(scored.run))
-        yield Judged(scored, scores, THRESHOLDS[name](calibration, detection), rows)
+        sent = reports.heard_by(scored) if name in NEEDS_FLEET else None
+        calibration, scores, rows = calibrated(fleet, scored, detection.smoothing_half_life, sent)
+        threshold = row_thresholds(name, calibration, detection, scores, np.asarray(fleet.time[rows]))
+        floor = threshold if isinstance(threshold, float) else THRESHOLDS[name](calibration, detection)
+        yield Judged(scored, scores, threshold, rows, floor)
 
 
 def rule_name(scored: ScoredNode, protocol: str, detection: DetectionSettings) -> str:
@@ -80,7 +97,7 @@ def ranking_threshold(protocol: str, paradigm: str) -> Callable[[np.ndarray], fl
 
 
 def calibrated(
-    fleet: Fleet, scored: ScoredNode, half_life: float, sums: FleetScores | None = None
+    fleet: Fleet, scored: ScoredNode, half_life: float, sent: FleetScores | None = None
 ) -> tuple[CalibrationScores, np.ndarray, np.ndarray]:
     """What the threshold of a node may look at, its smoothed test scores (T,), and the test rows (T,)."""
     rows, earlier = PARADIGMS[scored.paradigm].test_rows(fleet, scored.node), scored.earlier_rows
@@ -99,7 +116,7 @@ def calibrated(
         time=time[normal],
         seconds_per_unit=seconds_per_unit(fleet),
         anomalous=flagged_before,
-        fleet=sums,
+        fleet=sent,
     )
     return calibration, scores, rows
 
@@ -109,16 +126,13 @@ def seconds_per_unit(fleet: Fleet) -> float | None:
     return 1.0 if fleet.time_unit == "seconds" else fleet.window_seconds
 
 
-def _sums_over_fleet(
+def _reports(
     fleet: Fleet, read: Callable[[], Iterable[ScoredNode]], detection: DetectionSettings, protocol: str
-) -> Mapping[tuple[Any, ...], FleetScores]:
-    """By run, what its nodes have sent each other; empty where no rule asks for it."""
-    sums: dict[tuple[Any, ...], FleetScores] = {}
-    if detection.threshold not in NEEDS_FLEET:
-        return sums
-    for scored in read():
-        if rule_name(scored, protocol, detection) in NEEDS_FLEET:
-            own = calibrated(fleet, scored, detection.smoothing_half_life)[0].sums()
-            known = sums.get(scored.run)
-            sums[scored.run] = own if known is None else known + own
-    return sums
+) -> FleetReports:
+    """What the nodes have sent each other; nothing where no rule asks for it."""
+    reports = FleetReports(detection)
+    if detection.threshold in NEEDS_FLEET:
+        for scored in read():
+            if rule_name(scored, protocol, detection) in NEEDS_FLEET:
+                reports.add(scored, calibrated(fleet, scored, detection.smoothing_half_life)[0])
+    return reports

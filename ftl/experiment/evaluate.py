@@ -48,8 +48,9 @@ def evaluate_fleet(
 ) -> pd.DataFrame:
     """The results table of one fleet, from the scored nodes of its stages; checked, leak check included.
 
-    Rows of unknown label are left out of every metric. Of the parameters, those of training say what a model's making
-    moved over the network.
+    Rows of unknown label are left out of every metric. Where a rule gives a threshold per row, the column ``threshold``
+    is the median over the test rows; scores.parquet has each row's own. Of the parameters, those of training say what a
+    model's making moved over the network.
     """
     seconds, traffic = seconds_per_unit(fleet), FleetTraffic(fleet, params, components_of(stages))
     alarms = judged_stages(fleet, stages, detection)
@@ -111,14 +112,14 @@ def _results_row(fleet: Fleet, alarms: Judged, seconds: float | None, traffic: T
     known = fleet.label[rows] >= 0
     return {
         **key_of(fleet, scored),
-        "threshold": alarms.threshold,
+        "threshold": float(np.median(alarms.threshold)),
         "n_train_rows": scored.n_train_rows,
         "n_train_steps": scored.n_train_steps,
         "training_seconds": scored.training_seconds,
         "bytes_sent": None if traffic is None else traffic.sent,
         "bytes_received": None if traffic is None else traffic.received,
         **node_metrics(
-            alarms.scores[known], fleet.label[rows][known], alarms.threshold, fleet.time[rows][known], seconds
+            alarms.scores[known], fleet.label[rows][known], alarms.thresholds[known], fleet.time[rows][known], seconds
         ),
     }
 
@@ -143,7 +144,7 @@ def _scores_table(fleet: Fleet, alarms: Judged) -> pa.Table:
             word(fleet.node_ids[scored.node]),
             pa.array(np.asarray(fleet.time[rows])),
             pa.array(alarms.scores),
-            pa.array(np.full(n, alarms.threshold)),
+            pa.array(alarms.thresholds),
             pa.array(label, mask=label < 0),
         ],
         schema=SCORES_SCHEMA,

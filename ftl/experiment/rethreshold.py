@@ -12,7 +12,7 @@ from ftl.errors import ConfigError
 from ftl.experiment.results_folder import read_scored_folder
 from ftl.experiment.results_writer import ResultTables, write_results_folder
 
-NEED_TRAINING = ("score", "variance_floor")
+NEED_TRAINING = ("score", "variance_floor", "variance_shrinkage")
 
 
 def rethreshold(folder: Path, out: Path, changes: Mapping[str, Any]) -> tuple[ResultTables, Params]:

@@ -14,11 +14,13 @@ import pandas as pd
 from ftl.config import build
 from ftl.data.fleet import Fleet, read_fleet
 from ftl.detection.settings import DetectionSettings
+from ftl.detection.thresholds import NEEDS_FLEET
 from ftl.errors import UserError
 from ftl.evaluation.comparison import node_means, target_runs
 from ftl.evaluation.results import CELL_COLUMNS
 from ftl.evaluation.summary import read_summary
 from ftl.experiment.evaluate import key_of
+from ftl.experiment.fleet_reports import heard, speaks
 from ftl.experiment.results_folder import SUMMARY_FILE, FleetFolders, read_results_folder, read_scored_folder
 from ftl.experiment.rethreshold import with_other_rules
 from ftl.experiment.scored import ScoredNode, read_scored
@@ -103,15 +105,17 @@ def compare_rules(
     refused: dict[str, str] = {}
     for done, (dataset, fleet, unit) in enumerate(units):
         scored = [node for node in read_scored(unit) if _cell_of(dataset, node) in wanted]
+        others = _others(unit, scored) if any(rule.threshold in NEEDS_FLEET for rule in settings.values()) else []
         ready: dict[float, list[TrialNode]] = {}
         for rule, detection in settings.items():
             if rule in refused:
                 continue
             half_life = detection.smoothing_half_life
             if half_life not in ready:
-                ready[half_life] = trial_nodes(fleet, scored, half_life)
+                ready[half_life] = trial_nodes(fleet, (*scored, *others), half_life)
+            tried, speakers = ready[half_life][: len(scored)], ready[half_life][len(scored) :]
             try:
-                rows += _rows(fleet, ready[half_life], rule, detection)
+                rows += _rows(fleet, tried, speakers, rule, detection)
             except UserError as error:
                 refused[rule] = str(error)
         if progress is not None:
@@ -131,8 +135,17 @@ def _cell_of(dataset: str, node: ScoredNode) -> tuple[Any, ...]:
     return (dataset, node.paradigm, node.arm, node.policy, n_participants)
 
 
-def _rows(fleet: Fleet, nodes: list[TrialNode], rule: str, detection: DetectionSettings) -> Iterator[dict[str, Any]]:
-    for node, threshold in trial(nodes, detection, fleet.protocol):
+def _others(unit: Path, scored: list[ScoredNode]) -> list[ScoredNode]:
+    """Nodes that are not compared, but heard by those that are: the participants of their cohorts."""
+    listened_to = heard(scored)
+    of_runs = {node.run for node in scored}
+    return [node for node in read_scored(unit) if node.run not in of_runs and speaks(node, listened_to)]
+
+
+def _rows(
+    fleet: Fleet, nodes: list[TrialNode], speakers: list[TrialNode], rule: str, detection: DetectionSettings
+) -> Iterator[dict[str, Any]]:
+    for node, threshold in trial(nodes, detection, fleet.protocol, speakers):
         yield {
             **key_of(fleet, node.scored),
             "rule": rule,

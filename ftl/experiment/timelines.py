@@ -112,15 +112,17 @@ def is_shown(fleet: Fleet, shown: Sequence[Shown], scored: ScoredNode) -> bool:
 
 
 def timelines_table(
-    fleet: Fleet, shown: Sequence[Shown], judged: Iterable[tuple[ScoredNode, np.ndarray, float, np.ndarray]]
+    fleet: Fleet,
+    shown: Sequence[Shown],
+    judged: Iterable[tuple[ScoredNode, np.ndarray, float | np.ndarray, np.ndarray, *tuple[object, ...]]],
 ) -> pa.Table:
     """Scores over time of the chosen nodes, under TIMELINES_SCHEMA: one row per test row, arm and paradigm.
 
     Args:
-        judged: (model, its scores (T,), its threshold, numbers (T,) of the rows scored), of any models; those that are
-            not shown are passed over.
+        judged: (model, its scores (T,), its threshold or those of the rows (T,), numbers (T,) of the rows scored), of
+            any models; those that are not shown are passed over.
     """
-    tables = [_timeline(fleet, *alarms) for alarms in judged if is_shown(fleet, shown, alarms[0])]
+    tables = [_timeline(fleet, *alarms[:4]) for alarms in judged if is_shown(fleet, shown, alarms[0])]
     return pa.concat_tables([TIMELINES_SCHEMA.empty_table(), *tables])
 
 
@@ -131,19 +133,21 @@ def write_timelines(tables: Iterable[pa.Table], path: Path) -> None:
     os.replace(half, path)
 
 
-def _timeline(fleet: Fleet, scored: ScoredNode, scores: np.ndarray, threshold: float, rows: np.ndarray) -> pa.Table:
+def _timeline(
+    fleet: Fleet, scored: ScoredNode, scores: np.ndarray, threshold: float | np.ndarray, rows: np.ndarray
+) -> pa.Table:
     label = np.asarray(fleet.label[rows])
     same = {
         "dataset": fleet.name,
         "protocol": fleet.protocol,
         "node": fleet.node_ids[scored.node],
-        "threshold": float(threshold),
         **{name: getattr(scored, name) for name in ("paradigm", "policy", "n_participants", "draw", "seed")},
         **{name: getattr(scored, name) for name in ("arm", "role")},
     }
     each = {
         "time": pa.array(np.asarray(fleet.time[rows])),
         "score": pa.array(np.asarray(scores, np.float64)),
+        "threshold": pa.array(np.broadcast_to(np.asarray(threshold, np.float64), np.shape(scores))),
         "label": pa.array(label, mask=label < 0),
     }
     columns = [each[name] if name in each else _repeated(same[name], len(rows), kind) for name, kind in _fields()]

@@ -112,6 +112,7 @@ def test_every_table_says_that_test_labels_were_used(finished, ftl_, tmp_path):
     [
         (["-S", "detection.score=mse"], "made by training"),
         (["-S", "detection.variance_floor=0.1"], "made by training"),
+        (["-S", "detection.variance_shrinkage=300"], "made by training"),
         (["-S", "local.n_epochs=3"], "only the section detection can change without training"),
         (["-S", "detection.pot_riks=0.1"], "did you mean 'pot_risk'"),
         (["-S", "detection.pot_risk=0.1"], "detection.pot_risk: must be"),

@@ -78,7 +78,9 @@ def untrained(fleet: Fleet, score: str = "nres", half_life: float = 0.0, thresho
         scaler=ScalerCard("node_minmax", "auto", "fleet_range", fleet.signed_log, fleet.clip_low, fleet.clip_high),
         score=ScoreCard(score, 1e-4, half_life, "percentile"),
         nodes=tuple(
-            NodeCard(node, columns_of_node(fleet, node, rules.features), threshold + number, 900.0)
+            NodeCard(
+                node, columns_of_node(fleet, node, rules.features), threshold + number, 900.0, node in fleet.rebased
+            )
             for number, node in enumerate(fleet.node_ids)
         ),
         chosen_by={"rule": "none"},

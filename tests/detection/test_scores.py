@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from ftl.detection import ANOMALY_SCORES, NormalisedResidual, fit_mahalanobis, residual_variance
+from ftl.detection.scores import shrunk_nres
 from ftl.errors import UserError
+from ftl.sharing import residual_sums
 
 SCORES = pytest.mark.parametrize("fit", ANOMALY_SCORES.values(), ids=ANOMALY_SCORES)
 
@@ -134,3 +136,12 @@ def test_mahalanobis_stays_finite_with_copies_of_a_feature_and_fewer_rows_than_f
     copied = np.repeat(rng.normal(size=(1000, 1)), 6, axis=1) * 1e3
     for train in (few, copied):
         assert np.isfinite(fit_mahalanobis(train)(train)).all()
+
+
+def test_few_rows_score_by_the_variance_of_the_fleet_and_many_by_their_own(residual):
+    fleet = np.full(8, 0.5)
+    own = ANOMALY_SCORES["nres"](residual)
+    by_fleet = NormalisedResidual(fleet + 1e-4)
+    few, many = shrunk_nres(residual_sums(residual[:1]), fleet, 1e6), shrunk_nres(residual_sums(residual), fleet, 1e-6)
+    np.testing.assert_allclose(few(residual), by_fleet(residual), rtol=1e-4)
+    np.testing.assert_allclose(many(residual), own(residual), rtol=1e-4)

@@ -25,8 +25,13 @@ from ftl.errors import ConfigError
         ("alarms_per_node_day", -0.5),
         ("alarms_per_node_day", "few"),
         ("summary_spread", 0.0),
+        ("trailing_days", 0.0),
+        ("trailing_days", float("inf")),
+        ("trailing_lag_hours", -1.0),
         ("variance_floor", 0.0),
         ("variance_floor", None),
+        ("variance_shrinkage", -1.0),
+        ("variance_shrinkage", float("inf")),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_key(key, value):

@@ -12,6 +12,8 @@ from ftl.detection import (
     THRESHOLDS,
     CalibrationScores,
     DetectionSettings,
+    FleetScores,
+    ScoreSums,
     threshold_for,
 )
 from ftl.errors import ConfigError, UserError
@@ -144,6 +146,33 @@ def test_conformal_with_too_few_held_out_rows_takes_the_largest_score_of_all(n_h
     score = np.concatenate([[7.0], np.linspace(0, 5, 60)])
     calibration = hourly(score, np.arange(61) >= 61 - n_held_out)
     assert THRESHOLDS["conformal"](calibration, DetectionSettings()) == 7.0
+
+
+# over the fleet
+
+
+def heard(*percentiles):
+    return FleetScores(ScoreSums(0, np.nan, 0.0), ScoreSums(0, np.nan, 0.0), percentiles)
+
+
+@pytest.mark.parametrize(("fleet", "expected"), [((1.0, 200.0, 120.0), 120.0), ((1.0, 2.0, 120.0), 98.0), ((), 98.0)])
+def test_the_fleets_median_holds_where_it_is_above_the_nodes_own_percentile(fleet, expected):
+    calibration = hourly(np.arange(101.0), fleet=heard(*fleet))
+    assert THRESHOLDS["fleet_percentile"](calibration, DetectionSettings()) == expected
+
+
+def test_a_node_without_a_score_gets_the_fleets_percentile():
+    calibration = hourly([np.nan], fleet=heard(3.0, 5.0))
+    assert THRESHOLDS["fleet_percentile"](calibration, DetectionSettings()) == 4.0
+
+
+@given(nodes=st.lists(finite_scores, min_size=1, max_size=6))
+def test_the_fleets_percentile_is_the_same_from_what_nodes_send_as_from_their_scores(nodes):
+    settings = DetectionSettings(percentile=90)
+    sent = [hourly(score).sums(settings.percentile) for score in nodes]
+    told = replace(hourly(nodes[0]), fleet=sum(sent[1:], sent[0]))
+    own = [np.percentile(score.astype(float), 90) for score in nodes]
+    assert THRESHOLDS["fleet_percentile"](told, settings) == max(own[0], float(np.median(own)))
 
 
 # which rule
