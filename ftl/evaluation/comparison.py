@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ftl.evaluation.results import CELL_COLUMNS, KEY_COLUMNS
+from ftl.evaluation.results import CELL_COLUMNS, CROSS_FITTED_POLICIES, KEY_COLUMNS
 from ftl.evaluation.significance import compare, equivalence_p, holm
 
 Racks = Mapping[str, Mapping[str, str | None]]  # dataset -> node -> rack
@@ -102,23 +102,29 @@ def compare_arms(results: pd.DataFrame, arm: str, reference: str, racks: Racks |
 
 
 def compare_policies(results: pd.DataFrame, policy: str, reference: str, racks: Racks | None = None) -> pd.DataFrame:
-    """One selection policy against another on common targets: nodes that took part in neither federation.
+    """One selection policy against another on common targets: nodes that trained neither of the models they receive.
 
     The paper compares Top-N with Random-N "on the same targets", which the complements of two different cohorts cannot
-    be. Here every draw of one policy meets every draw of the other with the same N, seed and arm, on the complement of
-    the union of the two cohorts; a node's difference is its mean over these pairs.
+    be. Here every draw of one policy meets every draw of the other with the same N, seed and arm, on the nodes that are
+    targets of both; a node's difference is its mean over these pairs. A policy under which all nodes train has an N of
+    its own: it meets every N of the other.
 
     Returns:
         One row per (dataset, protocol, paradigm, n_participants, arm), columns as in :func:`compare_arms` with policy
-        and reference naming the two policies.
+        and reference naming the two policies, and n_reference the reference's N. No row where the two have no common
+        target.
     """
     runs = target_runs(results)
-    on = [*_PAIRING, "n_participants", "arm"]
-    left = runs.loc[runs["policy"] == policy, [*on, "draw", "f1"]]
-    right = runs.loc[runs["policy"] == reference, [*on, "draw", "f1"]]
+    values = ["n_participants", "draw", "f1"]
+    left = runs.loc[runs["policy"] == policy, [*_PAIRING, "arm", *values]]
+    right = runs.loc[runs["policy"] == reference, [*_PAIRING, "arm", *values]]
+    right = right.rename(columns={"n_participants": "n_reference"})
+    on = [*_PAIRING, "arm"]
+    if CROSS_FITTED_POLICIES.isdisjoint({policy, reference}):
+        left, on = left.assign(n_reference=left["n_participants"]), [*on, "n_reference"]
     pairs = left.merge(right, on=on, suffixes=("", "_reference"))
     pairs["policy"], pairs["reference"] = policy, reference
-    return _compared(pairs, [*CELL_COLUMNS, "reference"], "f1_reference", "f1", racks)
+    return _compared(pairs, [*CELL_COLUMNS, "reference", "n_reference"], "f1_reference", "f1", racks)
 
 
 def _compared(pairs: pd.DataFrame, cell: Sequence[str], before: str, after: str, racks: Racks | None) -> pd.DataFrame:

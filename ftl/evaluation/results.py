@@ -67,6 +67,10 @@ RESULTS_SCHEMA = pa.schema(
         pa.field("bytes_received", pa.float64()),
     ]
 )
+CROSS_FITTED_POLICIES = frozenset({"all"})
+"""Policies under which all nodes train and serve each other: a draw is the federation of all nodes but those it serves,
+and n_participants the smallest of these federations."""
+
 _COSTS = ("n_train_rows", "n_train_steps", "training_seconds", "bytes_sent", "bytes_received")
 _OPTIONAL = {"policy", "n_participants", "draw", "role", *_COSTS}
 _PANDAS_TYPES = {pa.int32(): pd.Int64Dtype()}
@@ -137,7 +141,8 @@ def check_results(frame: pd.DataFrame) -> None:
 
     Keys are unique; policy and n_participants are null together; a row has a role if and only if it has a cohort;
     counts add up; precision, recall, TNR, F1 and accuracy follow from the counts and are NaN without anomalies; and no
-    target took part in the federation it receives.
+    target took part in the federation it receives. Where federations serve each other (CROSS_FITTED_POLICIES), every
+    node is a target of one and a participant of the others.
 
     Raises:
         LeakError: If a target is a participant of its own cohort, or if a cohort with targets does not list as many
@@ -188,6 +193,9 @@ def _check_no_target_trained(frame: pd.DataFrame) -> None:
         raise LeakError(
             f"no target may train in the federation it receives; {len(leaks)} did, first {_show(leaks.iloc[0])}"
         )
+    crossed = members["policy"].isin(CROSS_FITTED_POLICIES)
+    _check_cross_fitted(members[crossed])
+    participants, targets = (part[~part["policy"].isin(CROSS_FITTED_POLICIES)] for part in (participants, targets))
     listed = participants.groupby(keys, dropna=False).size().rename("listed").reset_index()
     cohorts = targets[keys].drop_duplicates().merge(listed, on=keys, how="left")
     short = cohorts[cohorts["listed"].fillna(0).astype("int64") != cohorts["n_participants"].astype("int64")]
@@ -196,6 +204,26 @@ def _check_no_target_trained(frame: pd.DataFrame) -> None:
             "a cohort must list its n_participants participants, so that no target can hide among them; "
             f"{len(short)} do not, first {_show(short.iloc[0])}: write a row of role 'participant' for each"
         )
+
+
+def _check_cross_fitted(members: pd.DataFrame) -> None:
+    """Every node is served once and listed as a participant of all other draws, so that none can hide in one."""
+    shared = [name for name in COHORT_COLUMNS if name != "draw"]
+    n_draws = members.groupby(shared)["draw"].transform("nunique")
+    roles = members.assign(n_draws=n_draws).groupby([*shared, "n_draws", "node"])["role"]
+    counts = roles.value_counts().unstack(fill_value=0).reindex(columns=["target", "participant"], fill_value=0)
+    counts = counts.reset_index()
+    wrong = counts[(counts["target"] != 1) | (counts["participant"] != counts["n_draws"] - 1)]
+    if len(wrong):
+        raise LeakError(
+            "of federations that serve each other, a node must be a target of one and listed as a participant of all "
+            f"others; {len(wrong)} are not, first {_show(wrong.iloc[0])}"
+        )
+    trained = members[members["role"] == "participant"].groupby([*shared, "draw"]).size()
+    smallest = trained.groupby(shared).min().rename("listed").reset_index()
+    short = smallest[smallest["listed"] != smallest["n_participants"].astype("int64")]
+    if len(short):
+        raise LeakError(f"n_participants must be the smallest federation's participants; {_show(short.iloc[0])}")
 
 
 def _check_unique(frame: pd.DataFrame) -> None:

@@ -19,28 +19,50 @@ PERSONALISED_FILE = "personalised.safetensors"
 
 @dataclass(frozen=True)
 class Cohort:
-    """The participants of one federation: positions of nodes in the fleet."""
+    """One federation: positions of nodes in the fleet.
+
+    Attributes:
+        policy, n_participants, draw: The cohort's place in the results table. Where a policy trains several global
+            models for one choice of participants (clustered), their federations have the same place, and
+            ``n_participants`` counts them all; under ``all``, it is the smaller of the halves.
+        participants: The nodes that train this federation's global model.
+        served: The nodes that receive it; None: all that do not train it.
+    """
 
     policy: str
     n_participants: int
     draw: int
     participants: tuple[int, ...]
+    served: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if trained := set(self.participants).intersection(self.served or ()):
+            raise ValueError(f"no target may train the model it receives; of {self.policy} nodes {sorted(trained)} do")
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What federations of one choice of participants have in common."""
+        return (self.policy, self.n_participants, self.draw)
 
     def targets(self, n_nodes: int) -> list[int]:
-        """All other nodes: the policy's own complement."""
+        """The nodes that are served: all other nodes (the policy's own complement), unless the cohort says which."""
+        if self.served is not None:
+            return list(self.served)
         return [node for node in range(n_nodes) if node not in self.participants]
 
 
-def headline(cohorts: Sequence[Cohort]) -> int:
-    """The number of the cohort whose personalised models are kept, to be looked at or put to work.
+def headline(cohorts: Sequence[Cohort]) -> list[int]:
+    """The numbers of the federations whose personalised models are kept, to be looked at or put to work.
 
-    Of policy top_n (else the first that was run), the middle number of participants (the lower of two), the first draw.
+    Of policy top_n (else the first that was run), the middle number of participants (the lower of two), the first draw:
+    one federation, or under clustered one per cluster. Together they have all nodes, as participants or as targets.
     """
     policies = [cohort.policy for cohort in cohorts]
     policy = "top_n" if "top_n" in policies else policies[0]
     counts = sorted({cohort.n_participants for cohort in cohorts if cohort.policy == policy})
     wanted = (policy, counts[(len(counts) - 1) // 2])
-    return [(cohort.policy, cohort.n_participants) for cohort in cohorts].index(wanted)
+    first = next(cohort for cohort in cohorts if (cohort.policy, cohort.n_participants) == wanted)
+    return [number for number, cohort in enumerate(cohorts) if cohort.place == first.place]
 
 
 def unit_name(paradigm: str, seed: int) -> str:
@@ -57,11 +79,24 @@ def read_ranking(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / RANKING_FILE)
 
 
+def write_cohorts(folder: Path, cohorts: Sequence[Cohort]) -> None:
+    """Write the cohorts of a unit, in the order of their global models; ``served`` where it is said."""
+    rows = [{name: value for name, value in vars(cohort).items() if value is not None} for cohort in cohorts]
+    (folder / COHORTS_FILE).write_text(json.dumps(rows, indent=0) + "\n")
+
+
 def read_cohorts(folder: Path) -> list[Cohort]:
     """The cohorts of a unit, in the order of their global models."""
+    rows = json.loads((folder / COHORTS_FILE).read_text())
     return [
-        Cohort(one["policy"], one["n_participants"], one["draw"], tuple(one["participants"]))
-        for one in json.loads((folder / COHORTS_FILE).read_text())
+        Cohort(
+            one["policy"],
+            one["n_participants"],
+            one["draw"],
+            tuple(one["participants"]),
+            None if one.get("served") is None else tuple(one["served"]),
+        )
+        for one in rows
     ]
 
 
@@ -71,7 +106,8 @@ def read_global(folder: Path) -> StackedState:
 
 
 def write_personalised(folder: Path, states: Mapping[str, StackedState]) -> None:
-    """Keep the models that the targets of the headline cohort made, by arm; stacked in the order of the nodes."""
+    """Keep the models that the targets of the headline cohort made, by arm; federation by federation, in the order of
+    their targets."""
     save_file(
         {f"{arm}/{name}": value.contiguous() for arm, state in states.items() for name, value in state.items()},
         folder / PERSONALISED_FILE,
@@ -79,7 +115,8 @@ def write_personalised(folder: Path, states: Mapping[str, StackedState]) -> None
 
 
 def read_personalised(folder: Path, arm: str) -> StackedState:
-    """The models of the headline cohort's targets under an arm, stacked in the order of the nodes.
+    """The models of the headline cohort's targets under an arm, federation by federation, in the order of their
+    targets.
 
     Raises:
         FileNotFoundError: If the unit kept none: only those of the first seed do.

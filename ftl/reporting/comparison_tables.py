@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from ftl.evaluation.comparison import EQUIVALENCE_MARGIN, compare_arms, compare_policies
+from ftl.evaluation.comparison import EQUIVALENCE_MARGIN, compare_arms, compare_policies, holm_per_protocol
 from ftl.evaluation.significance import ROUNDING, ZERO_VARIANCE
 from ftl.evaluation.summary import SIGNIFICANCE_LEVEL
 from ftl.reporting.blocks import ReportTable
@@ -16,17 +16,23 @@ DECODER_ONLY, FULL = "transfer", "full_fine_tune"
 
 
 def policy_tables(run: RunTables) -> list[ReportTable]:
-    """Every policy against the last one in the usual order (random_n, where it ran), on nodes that took part in
-    neither federation; one table per dataset."""
+    """Every policy against the last one in the usual order (random_n, where it ran), on nodes that trained neither of
+    the models they receive; one table per dataset. Holm's correction is over all of these comparisons."""
     policies = ordered(run.results["policy"], POLICIES)
     if len(policies) < 2:
         return []
     reference = "random_n" if "random_n" in policies else policies[-1]
     of_arm = run.results[run.results["arm"] == DECODER_ONLY]
     compared = [compare_policies(of_arm, p, reference, run.racks()) for p in policies if p != reference]
-    table = pd.concat([part for part in compared if len(part)], ignore_index=True) if any(map(len, compared)) else None
+    if not any(map(len, compared)):
+        return []
+    table = pd.concat([part for part in compared if len(part)], ignore_index=True)
+    table["p_holm"] = holm_per_protocol(table["protocol"], table["p_t"].to_numpy(dtype=float))
     what = f"F1 after transfer under one policy minus under {reference}, on common targets"
-    return [] if table is None else _tables(run, table, "policies", what, "policy")
+    apart = [policy for policy in policies if policy != reference and policy not in set(table["policy"])]
+    if apart:
+        what += f" ({', '.join(apart)}: no target in common with {reference} at the same N)"
+    return _tables(run, table, "policies", what, "policy")
 
 
 def fine_tuning_tables(run: RunTables) -> list[ReportTable]:
@@ -66,6 +72,8 @@ def _tables(run: RunTables, compared: pd.DataFrame, name: str, what: str, subjec
         if subject == "policy":
             shown["Against"] = part["reference"]
         shown["N"] = column(part, "n_participants", whole)
+        if subject == "policy" and (part["n_reference"] != part["n_participants"]).any():
+            shown["N of reference"] = column(part, "n_reference", whole)
         shown["Nodes"] = column(part, "n_nodes", whole)
         shown["ΔF1 [95 % CI]"] = [
             difference(row["delta_f1"], row["ci_low"], row["ci_high"], 3) for _, row in part.iterrows()

@@ -1,56 +1,9 @@
 import numpy as np
-import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
-from ftl.federation.selection import DRAWN_POLICIES, SELECTION_POLICIES, Candidates, random_n, top_n
+from ftl.federation.selection import Candidates, label_free, random_n, top_n
 from ftl.randomness import generator
-
-EACH = pytest.mark.parametrize("policy", SELECTION_POLICIES.values(), ids=SELECTION_POLICIES)
-NAN = float("nan")
-scores = st.one_of(st.just(NAN), st.sampled_from([0.0, 0.5, 0.9]), st.floats(0, 1, allow_subnormal=False))
-
-
-@st.composite
-def candidates(draw):
-    n = draw(st.integers(1, 12))
-    f1, loss = (np.array(draw(st.lists(scores, min_size=n, max_size=n))) for _ in range(2))
-    return Candidates(f1, loss), draw(st.integers(1, n))
-
-
-@EACH
-@given(given_=candidates(), seed=st.integers(0, 100))
-def test_a_policy_returns_n_distinct_known_nodes_in_ascending_order(policy, given_, seed):
-    known, n = given_
-    chosen = policy(known, n, generator(seed))
-    assert chosen.shape == (n,)
-    assert np.issubdtype(chosen.dtype, np.integer)
-    assert (np.diff(chosen) > 0).all()
-    assert chosen.min() >= 0
-    assert chosen.max() < len(known.f1)
-
-
-@EACH
-@given(given_=candidates(), seed=st.integers(0, 100))
-def test_a_policys_choice_is_determined_by_its_candidates_and_its_generator(policy, given_, seed):
-    known, n = given_
-    before = (known.f1.copy(), known.loss.copy())
-    np.testing.assert_array_equal(policy(known, n, generator(seed)), policy(known, n, generator(seed)))
-    np.testing.assert_array_equal((known.f1, known.loss), before)
-
-
-@EACH
-def test_all_nodes_are_chosen_where_all_are_asked_for(policy):
-    known = Candidates(np.array([0.3, NAN, 0.1, 0.3]), np.array([1.0, 2.0, NAN, 4.0]))
-    assert policy(known, 4, generator(0)).tolist() == [0, 1, 2, 3]
-
-
-@EACH
-def test_a_policy_is_drawn_exactly_if_its_choice_depends_on_the_generator(policy):
-    known = Candidates(np.linspace(0, 1, 20), np.linspace(1, 0, 20))
-    choices = {tuple(policy(known, 3, generator(seed))) for seed in range(5)}
-    name = next(name for name, value in SELECTION_POLICIES.items() if value is policy)
-    assert (len(choices) > 1) == (name in DRAWN_POLICIES)
+from tests.federation.selection.scenes import NAN, candidates
 
 
 def top(n, f1, loss=None):
@@ -105,3 +58,10 @@ def test_random_n_looks_at_no_score():
     one, other = (Candidates(np.array(f1), np.zeros(4)) for f1 in ([0.9, 0.1, 0.2, 0.3], [NAN, NAN, 1.0, 0.0]))
     for seed in range(5):
         np.testing.assert_array_equal(random_n(one, 2, generator(seed)), random_n(other, 2, generator(seed)))
+
+
+def test_label_free_takes_the_lowest_loss_and_looks_at_no_f1():
+    known = Candidates(np.array([0.9, 0.1, NAN, 0.5]), np.zeros(4), unlabelled_loss=np.array([3.0, 1.0, NAN, 1.0]))
+    assert label_free(known, 1, generator(0)).tolist() == [1]
+    assert label_free(known, 2, generator(0)).tolist() == [1, 3]
+    assert label_free(known, 3, generator(0)).tolist() == [0, 1, 3]
