@@ -37,6 +37,12 @@ def check_params(params: Mapping[str, Any]) -> None:
     training_settings(params)
     for name, kind in SECTIONS.items():
         section(params, name, kind)
+    is_ditto = section(params, "federate", FederationSettings).method == "ditto"
+    if is_ditto and not section(params, "transfer", TransferSettings).proximal:
+        raise ConfigError(
+            "federate.method: ditto needs transfer.proximal > 0, which holds personal models near the global one (set "
+            "for example transfer.proximal=0.01); without it, this is federate.method: fedavg"
+        )
     for name in words(params, "baselines"):
         if name not in BASELINES:
             raise ConfigError(f"baselines: unknown {name!r}; known: {', '.join(BASELINES)}")

@@ -1,7 +1,6 @@
 """Cohorts are chosen and each trains a global model (paper, section 3.2); the pool of all rows trains one too."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,29 +13,30 @@ from safetensors.torch import save_file
 from ftl.config import section
 from ftl.data.fleet import Fleet, read_fleet
 from ftl.errors import ConfigError
+from ftl.experiment.candidates import candidates_of
+from ftl.experiment.cohorts import choose_cohorts
+from ftl.experiment.federation_fit import client_weights, federated_builder, global_states
 from ftl.experiment.handover import (
     CENTRALISED_FILE,
-    COHORTS_FILE,
     GLOBAL_FILE,
     ROUNDS_FILE,
     Cohort,
-    read_ranking,
     unit_name,
+    write_cohorts,
 )
 from ftl.experiment.progress import UnitReport
 from ftl.experiment.seeds import seeds_of
 from ftl.experiment.settings import TrainingSettings, paradigms_of, training_settings
 from ftl.experiment.task import Task
 from ftl.experiment.units import Unit, run_stage, stage_key
-from ftl.federation.aggregation import AGGREGATORS, aggregate_cohorts
-from ftl.federation.selection import SELECTION_POLICIES, Candidates
+from ftl.federation.selection import UNSIZED_POLICIES
 from ftl.federation.settings import FederationSettings, SelectionSettings
 from ftl.learning.batches import BatchSettings, StackRows
 from ftl.learning.fit import FitState
-from ftl.learning.training import FederatedTraining, LocalTraining
+from ftl.learning.training import LocalTraining
 from ftl.models.network import StackedNetwork
-from ftl.models.state import StackedState, join, repeat, take
-from ftl.randomness import derive_seed, generator
+from ftl.models.state import StackedState, join, repeat
+from ftl.randomness import derive_seed
 
 MAX_STACK = 64
 """Models trained in one stack; more gain nothing and take memory."""
@@ -49,13 +49,13 @@ def check_cohort_sizes(select: SelectionSettings, fleet: Fleet) -> None:
         ConfigError: If a number of participants is not below the number of nodes.
     """
     n_nodes = len(fleet.node_ids)
+    if n_nodes < 2:
+        raise ConfigError(
+            f"{fleet.name}: has {n_nodes} usable node; a federation needs at least 2, one that trains and one that "
+            "receives"
+        )
     too_large = [n for n in select.n_participants if n >= n_nodes]
-    if too_large:
-        if n_nodes < 2:
-            raise ConfigError(
-                f"{fleet.name}: has {n_nodes} usable node; a federation needs at least 2, one that trains and one that "
-                "receives"
-            )
+    if too_large and not UNSIZED_POLICIES.issuperset(select.policies):
         example = sorted({1, max(1, n_nodes // 4), n_nodes // 2})[-2:]
         raise ConfigError(
             f"select.n_participants must be below the number of nodes, so that a target remains: {fleet.name} has "
@@ -99,24 +99,6 @@ def federated_stage(params: Mapping[str, Any], fleet: Path, local: Path, out: Pa
     )  # fmt: skip
 
 
-def choose_cohorts(ranking: pd.DataFrame, select: SelectionSettings, seed: int) -> list[Cohort]:
-    """Every policy, number of participants and draw."""
-    candidates = Candidates(ranking["f1"].to_numpy(np.float64), ranking["loss"].to_numpy(np.float64))
-    if select.rank_by == "validation_loss":
-        candidates = Candidates(np.full(len(ranking), np.nan), candidates.loss)
-    return [
-        Cohort(
-            policy,
-            n,
-            draw,
-            tuple(int(node) for node in SELECTION_POLICIES[policy](candidates, n, generator(seed, policy, n, draw))),
-        )
-        for policy in select.policies
-        for n in select.n_participants
-        for draw in select.draws(policy)
-    ]
-
-
 def train_federated(
     fleet: Path,
     local: Path,
@@ -130,17 +112,16 @@ def train_federated(
 ) -> None:
     """Train the global model of every cohort, and the centralised one on all rows with as many steps."""
     task = Task.open(fleet, paradigm, seed, training)
-    cohorts = choose_cohorts(read_ranking(local), select, seed)
-    global_states: list[StackedState] = []
+    cohorts = choose_cohorts(candidates_of(task, local, select), select, seed)
+    models: list[StackedState] = []
     records: list[dict[str, object]] = []
     for number, group in enumerate(stacks(cohorts)):
         result = train_group(task, group, federate, folder, f"federated-{number}", report)
-        starts = np.cumsum([0, *(len(cohort.participants) for cohort in group)])[:-1]
-        global_states.append(take(result.network, starts.tolist()))  # all clients of a cohort hold the aggregate
+        models.append(group_models(task, group, result, federate))
         records.extend(_rounds(task, group, result, federate))
-    (folder / COHORTS_FILE).write_text(json.dumps([vars(cohort) for cohort in cohorts], indent=0) + "\n")
-    save_file(join(global_states), folder / GLOBAL_FILE)
-    pd.DataFrame(records).to_csv(folder / ROUNDS_FILE, index=False, float_format="%.9g")
+    write_cohorts(folder, cohorts)
+    save_file(join(models), folder / GLOBAL_FILE)
+    one_row_per_place(pd.DataFrame(records)).to_csv(folder / ROUNDS_FILE, index=False, float_format="%.9g")
     save_file(_train_centralised(task, federate, folder, report).network, folder / CENTRALISED_FILE)
 
 
@@ -165,26 +146,40 @@ def train_group(
     report: UnitReport,
     start: FitState | None = None,
 ) -> FitState:
-    """Train the global models of cohorts in one stack, from the initial state or on from some rounds (``start``)."""
-    clients = [node for cohort in group for node in cohort.participants]
-    ends = np.cumsum([len(cohort.participants) for cohort in group])
-    positions = [list(range(end - len(cohort.participants), end)) for cohort, end in zip(group, ends, strict=True)]
-    n_rows = torch.tensor([len(task.train[node].rows) for node in clients], dtype=torch.float64)
-    weights = torch.ones_like(n_rows) if federate.weighting == "uniform" else n_rows
+    """Train the global models of cohorts in one stack, from the initial state or on from some rounds (``start``).
 
-    def build(network: StackedNetwork, stack: StackRows, order: list[int]) -> LocalTraining:
-        at = {model: position for position, model in enumerate(order)}
-        return FederatedTraining(
-            network, stack, task.objective, task.settings.optimizer, task.settings.training,
-            cohorts=[[at[model] for model in cohort] for cohort in positions],
-            weights=weights[order],
-            end_round=partial(aggregate_cohorts, aggregator=AGGREGATORS[federate.aggregator]),
-            n_local_epochs=federate.n_local_epochs,
-            client_state=federate.client_state,
-        )  # fmt: skip
-
+    The result holds a model per client, cohort by cohort; :func:`group_models` gives what targets receive.
+    """
+    clients = _clients(group)
+    build = federated_builder(
+        task.objective,
+        task.settings.optimizer,
+        task.settings.training,
+        _positions(group),
+        _weights(task, clients, federate),
+        federate,
+    )
     start = start or FitState(repeat(task.initial_state(), len(clients)))
     return task.fit(build, start, task.stack_rows(clients, "client"), federate.n_epochs, folder, name, report)
+
+
+def group_models(task: Task, group: list[Cohort], result: FitState, federate: FederationSettings) -> StackedState:
+    """What the targets of each cohort receive of a :func:`train_group`, one model per cohort."""
+    return global_states(result, _positions(group), _weights(task, _clients(group), federate), federate)
+
+
+def _clients(group: list[Cohort]) -> list[int]:
+    return [node for cohort in group for node in cohort.participants]
+
+
+def _positions(group: list[Cohort]) -> list[list[int]]:
+    """Of each cohort's clients in their stack."""
+    ends = np.cumsum([len(cohort.participants) for cohort in group])
+    return [list(range(end - len(cohort.participants), end)) for cohort, end in zip(group, ends, strict=True)]
+
+
+def _weights(task: Task, clients: Sequence[int], federate: FederationSettings) -> torch.Tensor:
+    return client_weights([len(task.train[node].rows) for node in clients], federate)
 
 
 def _rounds(
@@ -196,9 +191,8 @@ def _rounds(
     for number, cohort in enumerate(group):
         mine = slice(first, first + len(cohort.participants))
         first = mine.stop
-        n_rows = torch.tensor([len(task.train[node].rows) for node in cohort.participants], dtype=torch.float64)
-        share = (torch.ones_like(n_rows) if federate.weighting == "uniform" else n_rows) / n_rows.sum()
-        share = share / share.sum()
+        weights = _weights(task, cohort.participants, federate)
+        share = weights / weights.sum()
         for round_ in range(federate.n_rounds):
             yield {
                 "paradigm": task.paradigm.name,
@@ -209,7 +203,22 @@ def _rounds(
                 "round": round_ + 1,
                 "train_loss": float(losses[round_, mine] @ share),
                 "n_clients_left_out": int(result.excluded[round_, number]),
+                "n_clients": len(cohort.participants),
             }
+
+
+def one_row_per_place(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Rounds of all federations -> one row per place in the results table and round, without ``n_clients``.
+
+    Where federations share a place (one per cluster), the loss is the mean over their clients, each counting as one
+    beyond its own federation.
+    """
+    key = [name for name in rounds.columns if name not in ("train_loss", "n_clients_left_out", "n_clients")]
+    if rounds.duplicated(key).any():
+        rounds = rounds.assign(train_loss=rounds["train_loss"] * rounds["n_clients"])
+        rounds = rounds.groupby(key, sort=False).sum().reset_index()
+        rounds["train_loss"] /= rounds["n_clients"]
+    return rounds.drop(columns="n_clients")
 
 
 def _train_centralised(task: Task, federate: FederationSettings, folder: Path, report: UnitReport) -> FitState:

@@ -1,5 +1,6 @@
 """What an experiment is made of, beyond the settings that live beside the parts they steer."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,11 +36,14 @@ class TransferSettings:
 
     Note: section 4.3.4 re-initialises the decoder, section 3.3 says that retraining from scratch is not needed;
     ``decoder_init`` is ``keep`` or ``reinitialise``.
+
+    ``proximal`` is Ditto's lambda: lambda/2 |v - w*|^2 is added to a target's loss, w* being the received model.
     """
 
     n_epochs: int = 1
     decoder_init: str = "keep"
     arms: tuple[str, ...] = TRANSFER_ARMS
+    proximal: float = 0.0
 
     def __post_init__(self) -> None:
         if self.n_epochs < 1:
@@ -47,6 +51,13 @@ class TransferSettings:
         if self.decoder_init not in DECODER_INITS:
             raise ConfigError(
                 f"transfer.decoder_init: unknown {self.decoder_init!r}; known: {', '.join(DECODER_INITS)}"
+            )
+        if not 0 <= self.proximal < math.inf:
+            raise ConfigError(f"transfer.proximal must be a finite number >= 0; got {self.proximal!r}")
+        if self.proximal and self.decoder_init == "reinitialise":
+            raise ConfigError(
+                "transfer.proximal holds a model near the received one, whose decoder decoder_init: reinitialise "
+                f"throws away; set transfer.decoder_init: keep, or transfer.proximal: 0; got {self.proximal!r}"
             )
         for arm in self.arms:
             if arm not in TRANSFER_ARMS:

@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ftl.config import section
 from ftl.data.fleet import read_fleet
 from ftl.detection.settings import DetectionSettings, ScoringSettings
@@ -105,8 +107,9 @@ def transfer_to_targets(
         report,
     )
     cohorts, models = read_cohorts(federated), read_global(federated)
+    of_cohorts = tuner.variances_of(cohorts, models)
     pairs = [(number, node) for number, cohort in enumerate(cohorts) for node in cohort.targets(task.n_nodes)]
-    kept = headline(cohorts) if keep else None
+    kept = headline(cohorts) if keep else []
     personalised: dict[str, list[StackedState]] = {}
     with ScoredWriter(folder) as writer:
         if "zero_shot" in transfer.arms:
@@ -116,7 +119,7 @@ def transfer_to_targets(
                     ("target", cohort.targets(task.n_nodes)),
                     ("participant", list(cohort.participants)),
                 ):
-                    writer.write(tuner.as_it_is("zero_shot", cohort, role, model, nodes))
+                    writer.write(tuner.as_it_is("zero_shot", cohort, role, model, nodes, of_cohorts[number]))
         for arm, whole in (("transfer", False), ("full_fine_tune", True)):
             if arm in transfer.arms:
                 for number, chunk in enumerate(_chunks(pairs)):
@@ -124,19 +127,23 @@ def transfer_to_targets(
                     of = [cohorts[which] for which, _ in chunk]
                     nodes = [node for _, node in chunk]
                     tuned = tuner.tune(received, nodes, whole, f"{arm}-{number}")
-                    writer.write(tuner.judged(arm, of, nodes, tuned))
-                    if mine := [position for position, (which, _) in enumerate(chunk) if which == kept]:
+                    writer.write(tuner.judged(arm, of, nodes, tuned, [of_cohorts[which] for which, _ in chunk]))
+                    if mine := [position for position, (which, _) in enumerate(chunk) if which in kept]:
                         personalised.setdefault(arm, []).append(take(tuned.network, mine))
         if "single_source" in transfer.arms:
             source = int(generator(seed, "single source").integers(task.n_nodes))
             targets = [node for node in range(task.n_nodes) if node != source]
             if targets:
-                received = repeat(take(read_local(local), [source]), len(targets))
-                tuned = tuner.tune(received, targets, False, "single_source")
-                writer.write(tuner.judged("single_source", [None] * len(targets), targets, tuned))
+                given = take(read_local(local), [source])
+                of_source = tuner.judge.fleet_variance(given, [source])
+                tuned = tuner.tune(repeat(given, len(targets)), targets, False, "single_source")
+                alone = [None] * len(targets)
+                writer.write(tuner.judged("single_source", alone, targets, tuned, [of_source] * len(targets)))
         if "centralised" in transfer.arms:
             everyone = list(range(task.n_nodes))
-            writer.write(tuner.as_it_is("centralised", None, None, read_centralised(federated), everyone))
+            pooled = read_centralised(federated)
+            of_all = tuner.judge.fleet_variance(pooled, everyone)
+            writer.write(tuner.as_it_is("centralised", None, None, pooled, everyone, of_all))
     if personalised:
         write_personalised(folder, {arm: join(states) for arm, states in personalised.items()})
 
@@ -148,16 +155,33 @@ class Tuner:
         self.task, self.transfer, self.judge, self.folder, self.report = task, transfer, judge, folder, report
         self.test_rows = task.test_rows()
 
+    def variances_of(self, cohorts: Sequence[Cohort], models: StackedState) -> list[np.ndarray | None]:
+        """Of each cohort what its participants tell each other and the targets, see :meth:`Judge.fleet_variance`."""
+        return [
+            self.judge.fleet_variance(take(models, [number]), cohort.participants)
+            for number, cohort in enumerate(cohorts)
+        ]
+
     def as_it_is(
-        self, arm: str, cohort: Cohort | None, role: str | None, model: StackedState, nodes: Sequence[int]
+        self,
+        arm: str,
+        cohort: Cohort | None,
+        role: str | None,
+        model: StackedState,
+        nodes: Sequence[int],
+        fleet_variance: np.ndarray | None = None,
     ) -> Iterator[ScoredNode]:
         """One model on several nodes, nothing trained there."""
-        judged = self.judge.judge(model, nodes, [self.test_rows[node] for node in nodes])
+        rows = [self.test_rows[node] for node in nodes]
+        judged = self.judge.judge(model, nodes, rows, [fleet_variance] * len(nodes))
         for node, scores in zip(nodes, judged, strict=True):
             yield self._scored(arm, cohort, role, node, scores)
 
     def tune(self, received: StackedState, nodes: Sequence[int], whole: bool, name: str) -> FitState:
-        """Each node fine-tunes the model that it received: the decoder alone, or (``whole``) all of it."""
+        """Each node fine-tunes the model that it received: the decoder alone, or (``whole``) all of it.
+
+        With ``transfer.proximal`` it is held near to that model (Ditto's personal part).
+        """
         task = self.task
         if not whole and self.transfer.decoder_init == "reinitialise":
             encoder, _ = split_off(received, lambda parameter: parameter.startswith(ENCODER))
@@ -172,18 +196,25 @@ class Tuner:
                 task.settings.optimizer,
                 task.settings.training,
                 frozen_encoder=not whole,
+                proximal=self.transfer.proximal,
+                received=take(received, order) if self.transfer.proximal else None,
             )
 
         rows = task.stack_rows(nodes, "fine-tuning")
         return task.fit(build, FitState(received), rows, self.transfer.n_epochs, self.folder, name, self.report)
 
     def judged(
-        self, arm: str, cohorts: Sequence[Cohort | None], nodes: Sequence[int], tuned: FitState
+        self,
+        arm: str,
+        cohorts: Sequence[Cohort | None],
+        nodes: Sequence[int],
+        tuned: FitState,
+        fleet_variance: Sequence[np.ndarray | None] | None = None,
     ) -> Iterator[ScoredNode]:
         """The nodes' own models on their own test rows."""
         steps = [self.transfer.n_epochs * self.task.steps_per_epoch(node) for node in nodes]
         seconds = shared_out(tuned.seconds, steps)
-        judged = self.judge.judge(tuned.network, nodes, [self.test_rows[node] for node in nodes])
+        judged = self.judge.judge(tuned.network, nodes, [self.test_rows[node] for node in nodes], fleet_variance)
         for k, (node, scores) in enumerate(zip(nodes, judged, strict=True)):
             role = None if cohorts[k] is None else "target"
             n_rows = len(self.task.train[node].rows)

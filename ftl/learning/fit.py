@@ -31,7 +31,7 @@ Builder = Callable[[StackedNetwork, StackRows, list[int]], LocalTraining]
 
 @dataclass
 class FitState:
-    """How far a fit is. Dim 0 of every tensor but ``losses`` and ``excluded`` counts models.
+    """How far a fit is. Dim 0 of every tensor counts models, but for ``losses``, ``excluded`` and ``memory``.
 
     Attributes:
         network: Stacked parameters.
@@ -40,6 +40,8 @@ class FitState:
         losses: Mean loss of each epoch and model, shape (epochs, K).
         excluded: Clients left out of each round's aggregate, shape (rounds, cohorts); federated fits only.
         seconds: CPU seconds spent in training, summed over interrupted attempts that were saved.
+        anchor: In the middle of a federated round, the stacked parameters that it began with; else empty.
+        memory: What the server of each cohort remembers, dim 0 = cohort; empty where it keeps nothing.
     """
 
     network: StackedState
@@ -48,6 +50,8 @@ class FitState:
     losses: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
     excluded: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.long))
     seconds: float = 0.0
+    anchor: StackedState = field(default_factory=dict)
+    memory: StackedState = field(default_factory=dict)
 
 
 def prepare_process() -> None:
@@ -99,6 +103,9 @@ def fit_fleet(
     module = build(network, stack, order)
     module.first_epoch = start.epoch
     module.optimizer_state = _ordered(start.optimizer, torch.tensor(order))
+    federated = module if isinstance(module, FederatedTraining) else None
+    if federated is not None:
+        federated.anchor, federated.memory = _ordered(start.anchor, torch.tensor(order)), start.memory
     if isinstance(module, FineTuning) and module.frozen_encoder:
         module.rows = module.loader.rows = with_codes(stack, network)
 
@@ -107,11 +114,9 @@ def fit_fleet(
     def state_now() -> FitState:
         losses = torch.stack(module.losses).index_select(1, inverse) if module.losses else torch.zeros(0, rows.n_models)
         optimizer = {name: value.cpu() for name, value in module.fleet_optimizer.take_state().items()}
-        excluded = (
-            torch.tensor(module.excluded, dtype=torch.long) if isinstance(module, FederatedTraining) else start.excluded
-        )
+        excluded = start.excluded if federated is None else torch.tensor(federated.excluded, dtype=torch.long)
         return FitState(
-            _ordered({name: value.detach().cpu().clone() for name, value in network.state_dict().items()}, inverse),
+            _ordered(_on_host(network.state_dict()), inverse),
             _ordered(optimizer, inverse),
             start.epoch + len(module.losses),
             torch.cat([start.losses, losses]) if start.losses.numel() else losses,
@@ -119,6 +124,8 @@ def fit_fleet(
             if start.excluded.numel() and excluded is not start.excluded
             else excluded,
             start.seconds + time.process_time() - began,
+            {} if federated is None else _ordered(_on_host(federated.anchor), inverse),
+            {} if federated is None else _on_host(federated.memory),
         )
 
     callbacks: list[Callback] = []
@@ -160,8 +167,7 @@ def with_codes(rows: StackRows, network: StackedNetwork) -> StackRows:
 
 def write_fit_state(path: Path, state: FitState) -> None:
     """Write a fit's state as safetensors, whole or not at all."""
-    tensors = {f"network.{name}": value.contiguous() for name, value in state.network.items()}
-    tensors |= {f"optimizer.{name}": value.contiguous() for name, value in state.optimizer.items()}
+    tensors = {f"{part}.{name}": value.contiguous() for part in _PARTS for name, value in getattr(state, part).items()}
     tensors |= {"losses": state.losses.contiguous(), "excluded": state.excluded.contiguous()}
     tensors["epoch"] = torch.tensor(state.epoch)
     tensors["seconds"] = torch.tensor(state.seconds, dtype=torch.float64)
@@ -175,20 +181,29 @@ def read_fit_state(path: Path) -> FitState | None:
     """The state in the file, or None where the file is not whole."""
     try:
         tensors = load_file(path)
+        parts = {
+            part: {
+                name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")
+            }
+            for part in _PARTS
+        }
         return FitState(
-            {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")},
-            {
-                name.removeprefix("optimizer."): value
-                for name, value in tensors.items()
-                if name.startswith("optimizer.")
-            },
-            int(tensors["epoch"]),
-            tensors["losses"],
-            tensors["excluded"],
-            float(tensors["seconds"]),
+            epoch=int(tensors["epoch"]),
+            losses=tensors["losses"],
+            excluded=tensors["excluded"],
+            seconds=float(tensors["seconds"]),
+            **parts,
         )
     except (SafetensorError, OSError, KeyError):
         return None
+
+
+_PARTS = ("network", "optimizer", "anchor", "memory")
+"""Those of a fit's state that are themselves tensors by name."""
+
+
+def _on_host(state: StackedState) -> StackedState:
+    return {name: value.detach().cpu().clone() for name, value in state.items()}
 
 
 def _ordered(state: dict[str, Tensor], order: Tensor) -> dict[str, Tensor]:

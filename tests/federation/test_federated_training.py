@@ -6,13 +6,13 @@ from functools import partial
 import pytest
 import torch
 
-from ftl.federation.aggregation import aggregate_cohorts
+from ftl.federation.rounds import end_round
 from ftl.learning.batches import BatchSettings, row_order
 from ftl.learning.fit import FitState
 from ftl.learning.optimizers import OptimizerSettings
 from ftl.learning.training import FederatedTraining
 from ftl.models.network import initial_state
-from ftl.models.state import repeat, take, weighted_mean
+from ftl.models.state import repeat, take
 from tests.learning.plain_torch import PlainNetwork, train
 from tests.learning.toy_stack import (
     BATCHES,
@@ -58,7 +58,7 @@ def federated_fit(
         return {
             "cohorts": [[at[model] for model in cohort] for cohort in cohorts],
             "weights": n_k[order],
-            "end_round": partial(aggregate_cohorts, aggregator=weighted_mean),
+            "end_round": end_round,
             "n_local_epochs": n_local_epochs,
             "client_state": client_state,
         }

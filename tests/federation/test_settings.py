@@ -1,6 +1,7 @@
 import pytest
 
 from ftl.errors import ConfigError
+from ftl.federation.selection import SELECTION_POLICIES, Clustered, FacilityLocation, HybridMaxMin
 from ftl.federation.settings import FederationSettings, SelectionSettings
 
 
@@ -14,6 +15,13 @@ from ftl.federation.settings import FederationSettings, SelectionSettings
         ({"n_participants": (3, 5, 3)}, "select.n_participants"),
         ({"n_draws": 0}, "select.n_draws"),
         ({"rank_by": "luck"}, "select.rank_by"),
+        ({"similarity": "rows"}, "select.similarity"),
+        ({"n_quality_seeds": 0}, "select.n_quality_seeds"),
+        ({"quality_bonus": -0.1}, "select.quality_bonus"),
+        ({"quality_bonus": float("nan")}, "select.quality_bonus"),
+        ({"max_per_rack": 0}, "select.max_per_rack"),
+        ({"cost_budget": 0.0}, "select.cost_budget"),
+        ({"n_clusters": 0}, "select.n_clusters"),
     ],
     ids=str,
 )
@@ -30,6 +38,14 @@ def test_wrong_selection_settings_are_refused_by_name(wrong, named):
         ({"client_state": "stale"}, "federate.client_state"),
         ({"aggregator": "median"}, "federate.aggregator"),
         ({"weighting": "loss"}, "federate.weighting"),
+        ({"method": "fedsgd"}, "federate.method"),
+        ({"proximal": -1.0}, "federate.proximal"),
+        ({"server_learning_rate": 0.0}, "federate.server_learning_rate"),
+        ({"server_eps": 0.0}, "federate.server_eps"),
+        ({"server_beta1": 1.0}, "federate.server_beta1"),
+        ({"server_beta2": -0.1}, "federate.server_beta2"),
+        ({"head_epochs": 0}, "federate.head_epochs"),
+        ({"method": "fedrep", "n_local_epochs": 1}, "federate.n_local_epochs=2"),
     ],
     ids=str,
 )
@@ -56,3 +72,26 @@ def test_only_a_random_policy_is_drawn_several_times():
 
 def test_a_participants_epochs_are_rounds_times_local_epochs():
     assert FederationSettings(n_rounds=7, n_local_epochs=3).n_epochs == 21
+
+
+def test_a_policy_has_the_settings_of_the_section():
+    settings = SelectionSettings(n_quality_seeds=3, quality_bonus=0.5, max_per_rack=2, cost_budget=9.0, n_clusters=4)
+    assert settings.policy("hybrid_maxmin") == HybridMaxMin(n_quality_seeds=3)
+    assert settings.policy("facility_location") == FacilityLocation(0.5, max_per_rack=2, cost_budget=9.0)
+    assert settings.policy("clustered") == Clustered(n_clusters=4)
+
+
+@pytest.mark.parametrize("name", SELECTION_POLICIES)
+def test_the_settings_say_by_default_what_the_policies_do(name):
+    assert SelectionSettings().policy(name) == SELECTION_POLICIES[name]
+
+
+def test_a_policy_that_takes_all_nodes_stands_once():
+    settings = SelectionSettings(n_participants=(3, 5))
+    assert settings.sizes("all") == (3,)
+    assert settings.sizes("clustered") == (3, 5)
+
+
+def test_nodes_are_compared_only_where_a_policy_needs_it():
+    assert not SelectionSettings(policies=("top_n", "label_free", "all")).compares_nodes
+    assert SelectionSettings(policies=("top_n", "clustered")).compares_nodes
