@@ -13,7 +13,8 @@ from ftl.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ftl.detection.detector import Detector, ScoredRows
+    from ftl.detection.detector import Detector
+    from ftl.detection.scored_rows import ScoredRows
 
 OUT_SUFFIXES = (".csv", ".parquet")
 REGISTERED = "models:/"
@@ -37,6 +38,10 @@ def score(
     time: Annotated[
         str | None, typer.Option(help="The time column, where it has another name than in the fleet's tables.")
     ] = None,
+    newcomer: Annotated[
+        bool,
+        typer.Option("--newcomer", help="The node has just joined: score it without a model of its own."),
+    ] = False,
     uri: Annotated[
         str | None, typer.Option(help="The MLflow store of models:/ names (else MLFLOW_TRACKING_URI, ./mlflow.db).")
     ] = None,
@@ -48,7 +53,7 @@ def score(
     if out is not None and not out.name.endswith(OUT_SUFFIXES):
         raise UserError(f"--out {out}: the name must end in {' or '.join(OUT_SUFFIXES)}")
     detector = _open(model, uri)
-    scored = _score(detector, table, node, {"explain_all": explain_all, "time_column": time})
+    scored = _score(detector, table, node, newcomer, {"explain_all": explain_all, "time_column": time})
     for name, rows in scored:
         typer.echo(_line(name, rows))
         for note in rows.notes:
@@ -78,7 +83,7 @@ def _open(model: str, uri: str | None) -> "Detector":
 
 
 def _score(
-    detector: "Detector", path: Path, node: str | None, settings: dict[str, Any]
+    detector: "Detector", path: Path, node: str | None, newcomer: bool, settings: dict[str, Any]
 ) -> list[tuple[str, "ScoredRows"]]:
     from ftl.data.table_files import TABLE_SUFFIXES, open_table, suffix_of
     from ftl.detection.detector import NODE_COLUMN
@@ -88,13 +93,13 @@ def _score(
         raise UserError(f"{path}: is no table that can be read; known: {', '.join(TABLE_SUFFIXES)}")
     table = open_table(path, path.name)
     stem = path.name[: -len(suffix)]
-    if node is None and NODE_COLUMN not in table.schema.names and stem in detector.card.node_ids:
+    if node is None and NODE_COLUMN not in table.schema.names and (newcomer or stem in detector.card.node_ids):
         node = stem
     try:
         if node is not None:
-            return [(node, detector.score_node(table, node, **settings))]
+            return [(node, detector.score_node(table, node, newcomer=newcomer, **settings))]
         frame = table.read(table.schema.names).to_pandas()
-        return [(name, detector.score_node(rows, name, **settings)) for name, rows in detector.by_node(frame)]
+        return list(detector.score_nodes(frame, newcomer=newcomer, **settings))
     except UserError as error:
         raise type(error)(f"{path.name}: {error}") from error
 

@@ -6,14 +6,13 @@ the first seed. Nothing here looks at a test row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import load_file
 
 from ftl.config import section
@@ -22,11 +21,11 @@ from ftl.detection.card import Card, NodeCard, ScalerCard, ScoreCard
 from ftl.detection.detector import Detector
 from ftl.detection.model_folder import FITTED
 from ftl.detection.raw_rows import columns_of_node, rules_of
-from ftl.detection.scores import ANOMALY_SCORES
 from ftl.detection.settings import DetectionSettings
-from ftl.detection.thresholds import threshold_name
+from ftl.detection.thresholds import threshold_name, trailing_of
+from ftl.detection.trailing import Trailing
 from ftl.evaluation.ranking import average_precision
-from ftl.experiment.alarms import Judged, judged
+from ftl.experiment.alarms import Judged, judged, seconds_per_unit
 from ftl.experiment.handover import (
     LOCAL_FILE,
     Cohort,
@@ -37,13 +36,14 @@ from ftl.experiment.handover import (
     read_personalised,
     unit_name,
 )
+from ftl.experiment.newcomers import newcomer_of
 from ftl.experiment.scored import ScoredNode, read_scored
 from ftl.experiment.scoring import Judge
 from ftl.experiment.seeds import seeds_of
 from ftl.experiment.settings import paradigms_of
 from ftl.learning.paradigms import PARADIGMS
-from ftl.models.network import ModelSettings, build_network
-from ftl.models.state import StackedState, n_models, put, repeat, take
+from ftl.models.network import ModelSettings
+from ftl.models.state import StackedState, put, take
 
 CANDIDATES = ("local", "local_long", "zero_shot", "transfer", "full_fine_tune")
 """From the cheapest to make to the dearest; between equals the first is taken."""
@@ -104,16 +104,31 @@ class Choice:
         return section(self.params, "model", ModelSettings)
 
     @cached_property
-    def cohort(self) -> Cohort:
+    def cohorts(self) -> dict[int, Cohort]:
+        """The headline cohort's federations by the numbers of their global models: one, or one per cluster."""
         cohorts = read_cohorts(self.federated)
-        return cohorts[headline(cohorts)]
+        return {number: cohorts[number] for number in headline(cohorts)}
+
+    @cached_property
+    def members(self) -> dict[int, int]:
+        """Node -> the number of the global model that it trained or receives."""
+        n_nodes = len(self.fleet.node_ids)
+        return {
+            node: number
+            for number, cohort in self.cohorts.items()
+            for node in (*cohort.participants, *cohort.targets(n_nodes))
+        }
+
+    @property
+    def participants(self) -> list[int]:
+        return sorted(node for cohort in self.cohorts.values() for node in cohort.participants)
 
     @cached_property
     def states(self) -> dict[str, StackedState]:
         """By arm the models of all nodes; participants of the cohort have the global one, which they trained."""
         found = {"local": load_file(self.local / LOCAL_FILE), "local_long": read_local(self.local)}
         n_nodes = len(self.fleet.node_ids)
-        everyone = repeat(take(read_global(self.federated), [headline(read_cohorts(self.federated))]), n_nodes)
+        everyone = take(read_global(self.federated), [self.members[node] for node in range(n_nodes)])
         found["zero_shot"] = everyone
         for arm in ("transfer", "full_fine_tune"):
             try:
@@ -121,7 +136,8 @@ class Choice:
             except (FileNotFoundError, KeyError):  # the arm was not run
                 continue
             whole = {name: value.clone() for name, value in everyone.items()}
-            for position, node in enumerate(self.cohort.targets(n_nodes)):
+            targets = [node for cohort in self.cohorts.values() for node in cohort.targets(n_nodes)]
+            for position, node in enumerate(targets):
                 put(whole, take(of_targets, [position]), node)
             found[arm] = whole
         return found
@@ -134,7 +150,7 @@ class Choice:
             found.setdefault(one.scored.arm, {})[one.scored.node] = one
         nodes = range(len(self.fleet.node_ids))
         for arm in ("transfer", "full_fine_tune"):
-            found.get(arm, {}).update({node: found["zero_shot"][node] for node in self.cohort.participants})
+            found.get(arm, {}).update({node: found["zero_shot"][node] for node in self.participants})
         return {arm: [of_nodes[node] for node in nodes] for arm, of_nodes in found.items() if arm in self.states}
 
     def chosen(self) -> tuple[str, dict[str, Any]]:
@@ -153,6 +169,7 @@ class Choice:
         fleet, (arm, chosen_by) = self.fleet, self.chosen()
         settings, rules = fleet.report["settings"], rules_of(fleet)
         classifies = PARADIGMS[self.paradigm].network == "classifier"
+        newcomer = newcomer_of(fleet, self.detection) if self.paradigm == "unsupervised" else None
         card = Card(
             dataset=fleet.name,
             origin=fleet.origin,
@@ -176,29 +193,32 @@ class Choice:
                 self.detection.variance_floor,
                 float(self.detection.smoothing_half_life),
                 threshold_name(fleet.protocol, self.paradigm, self.detection),
+                self._trailing(),
             ),
             nodes=tuple(
                 NodeCard(
                     node_id,
                     columns_of_node(fleet, node_id, rules.features),
-                    float(self.judged[arm][node].threshold),
+                    float(self.judged[arm][node].floor),
                     self._spacing(node, rules.window),
+                    node_id in fleet.rebased,
                 )
                 for node, node_id in enumerate(fleet.node_ids)
             ),
             chosen_by=chosen_by,
             cohort=self._cohort_of(arm),
             lineage={"data_fingerprint": fleet.fingerprint, **lineage},
+            newcomer=None if newcomer is None else newcomer.card,
         )
         state = self.states[arm]
         arrays = {name: np.array(getattr(fleet, name)) for name in ("offset", "scale", "muted")}
-        return Detector(card, state, **arrays, fitted=self._fitted(arm, card))
+        return Detector(card, state, **arrays, fitted=self._fitted(arm, card), newcomer=newcomer)
 
     def _of_local(self) -> Iterable[ScoredNode]:
         return (scored for scored in read_scored(self.local) if scored.arm in CANDIDATES)
 
     def _of_cohort(self) -> Iterable[ScoredNode]:
-        wanted = (self.cohort.policy, self.cohort.n_participants, self.cohort.draw)
+        wanted = next(iter(self.cohorts.values())).place
         for scored in read_scored(self.transfer):
             if scored.arm in CANDIDATES and (scored.policy, scored.n_participants, scored.draw) == wanted:
                 yield scored
@@ -222,7 +242,7 @@ class Choice:
         """By arm the mean loss on the validation rows of a node over that of the arm local, geometric mean of nodes."""
         nodes = range(len(self.fleet.node_ids))
         rows = [self.fleet.rows(node, VALIDATION) for node in nodes]
-        judge = Judge(self.fleet, PARADIGMS[self.paradigm], [], self.model, self.detection.scoring)
+        judge = self._judge([])
         arms = [arm for arm in CANDIDATES if arm in self.judged]
         losses = {arm: np.array(judge.losses(self.states[arm], nodes, rows)) for arm in arms}
         usable = np.isfinite(losses["local"]) & (losses["local"] > 0)
@@ -232,6 +252,10 @@ class Choice:
         ratios = {arm: np.log(np.maximum(losses[arm][usable], tiny) / losses["local"][usable]) for arm in arms}
         return {arm: float(np.exp(ratio.mean())) for arm, ratio in ratios.items()}
 
+    def _trailing(self) -> Trailing | None:
+        rule = threshold_name(self.fleet.protocol, self.paradigm, self.detection)
+        return trailing_of(rule, self.detection, seconds_per_unit(self.fleet))
+
     def _spacing(self, node: int, window: float) -> float:
         """The median distance in time of the rows that smoothing learns it from."""
         rows = self._calibration_rows("local", node)
@@ -240,13 +264,9 @@ class Choice:
     def _cohort_of(self, arm: str) -> dict[str, Any]:
         if arm in ("local", "local_long"):
             return {}
-        ids = [self.fleet.node_ids[node] for node in self.cohort.participants]
-        return {
-            "policy": self.cohort.policy,
-            "n_participants": self.cohort.n_participants,
-            "draw": self.cohort.draw,
-            "participants": ids,
-        }
+        ids = [self.fleet.node_ids[node] for node in self.participants]
+        policy, n_participants, draw = next(iter(self.cohorts.values())).place
+        return {"policy": policy, "n_participants": n_participants, "draw": draw, "participants": ids}
 
     def _calibration_rows(self, arm: str, node: int) -> np.ndarray:
         rows = self.judged[arm][node].scored.earlier_rows
@@ -255,16 +275,27 @@ class Choice:
     def _fitted(self, arm: str, card: Card) -> dict[str, np.ndarray]:
         """The arrays that the score needs, fitted on the rows that the stored scores were fitted on."""
         names = FITTED.get(card.score.name, ())
-        state, of_nodes = self.states[arm], []
-        network = build_network(card.network, n_models(state), len(card.features), card.model)
-        network.load_state_dict(state)
-        for node in range(len(card.nodes) if names else 0):
-            x = np.asarray(self.fleet.x[self._calibration_rows(arm, node)])
-            if card.network == "classifier":
-                of_nodes.append({"usual": np.median(x, axis=0)})
-                continue
-            residual = x - network.output_rows(node, torch.from_numpy(x)).numpy()
-            residual[:, self.fleet.muted[node]] = 0.0
-            score = ANOMALY_SCORES[card.score.name](residual, self.detection.variance_floor)
-            of_nodes.append({name: getattr(score, name) for name in names})
-        return {name: np.stack([own[name] for own in of_nodes]) for name in names}
+        nodes = range(len(card.nodes))
+        if not names:
+            return {}
+        if card.network == "classifier":
+            rows = [self._calibration_rows(arm, node) for node in nodes]
+            return {"usual": np.stack([np.median(self.fleet.x[own], axis=0) for own in rows])}
+        judge = self._judge([self.judged[arm][node].scored.earlier_rows for node in nodes])
+        scores = list(judge.fitted_scores(self.states[arm], nodes, self._fleet_variances(arm, judge)))
+        return {name: np.stack([getattr(score, name) for score in scores]) for name in names}
+
+    def _fleet_variances(self, arm: str, judge: Judge) -> list[np.ndarray | None]:
+        """Of each node, what the stored scores of the arm were shrunk to there."""
+        nodes = range(len(self.fleet.node_ids))
+        if arm in ("local", "local_long"):
+            return [judge.fleet_variance(self.states[arm], nodes)] * len(nodes)
+        models = self.states["zero_shot"]
+        of_model = {
+            number: judge.fleet_variance(take(models, cohort.participants[:1]), cohort.participants)
+            for number, cohort in self.cohorts.items()
+        }
+        return [of_model[self.members[node]] for node in nodes]
+
+    def _judge(self, earlier: Sequence[np.ndarray]) -> Judge:
+        return Judge(self.fleet, PARADIGMS[self.paradigm], earlier, self.model, self.detection.scoring)

@@ -29,7 +29,7 @@ class DetectorModel(PythonModel):
 
         Args:
             model_input: A frame of raw rows.
-            params: ``node`` (whose rows they are, unless a column ``node`` says it), ``explain_all``.
+            params: ``node`` (whose rows they are, unless a column ``node`` says it), ``explain_all``, ``newcomer``.
         """
         asked = params or {}
         scored = _asked(
@@ -37,6 +37,7 @@ class DetectorModel(PythonModel):
             model_input,
             asked.get("node") or None,
             explain_all=bool(asked.get("explain_all", False)),
+            newcomer=bool(asked.get("newcomer", False)),
         )
         return _plain(scored)
 

@@ -216,7 +216,13 @@ def signature_of(card: Card) -> "ModelSignature":
     return ModelSignature(
         inputs=Schema([*(ColSpec(AnyType(), name, required=False) for name in {**time, NODE_COLUMN: None, **own})]),
         outputs=Schema([*outputs]),
-        params=ParamSchema([ParamSpec("node", DataType.string, ""), ParamSpec("explain_all", DataType.boolean, False)]),
+        params=ParamSchema(
+            [
+                ParamSpec("node", DataType.string, ""),
+                ParamSpec("explain_all", DataType.boolean, False),
+                ParamSpec("newcomer", DataType.boolean, False),
+            ]
+        ),
     )
 
 

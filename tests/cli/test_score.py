@@ -8,6 +8,7 @@ import pytest
 
 import ftl.cli
 from ftl.detection.detector import Detector
+from tests.detection import newcomer_fleet
 from tests.detection.raw_fleet import prepared, raw_table, tables, untrained
 
 Said = tuple[int, str, str]
@@ -100,11 +101,40 @@ def test_without_out_nothing_is_written(model: Path, tmp_path: Path, ftl_) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["export.parquet"]
 
 
+@pytest.fixture(scope="module")
+def open_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("open")
+    newcomer_fleet.welcoming(newcomer_fleet.fleet_of(folder)).save(folder / "model")
+    return folder / "model"
+
+
+def test_a_node_that_has_just_joined_is_scored_when_that_is_said(open_model: Path, tmp_path: Path, ftl_) -> None:
+    raw = newcomer_fleet.with_fault(newcomer_fleet.loaded_table("c9"))
+    table, out = write(raw.drop(columns="cpu"), tmp_path / "c9.parquet"), tmp_path / "scores.csv"
+    code, _, err = ftl_("score", open_model, table, "--node", "c9")
+    assert code == 2
+    assert re.search("node 'c9': .* it has those of 'a', 'b', .*; closest: 'c'. Name .*`ftl score --newcomer`", err)
+    for words in (["--node", "c9"], []):  # the file's name says it too
+        code, said, _ = ftl_("score", open_model, table, "--newcomer", "--out", out, *words)
+        assert code == 0
+        assert re.search("c9: a newcomer, scored by what 5 nodes of the fleet share, and by 700 rows of its own", said)
+        assert "c9: the threshold rests to 70% on its own scores" in said
+        assert "c9: 1 of the fleet's 6 features are not in its table and left out: 'cpu'" in said
+        assert "c9: next: add its table to the fleet 'toy' and run the pipeline again" in said
+    found = pd.read_csv(out)
+    assert list(found.columns) == ["time", "node", "score", "threshold", "label", "top_sensors"]
+    assert found["label"][newcomer_fleet.FAULT].mean() > 0.9
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("{model}", "{table}"), "export.parquet: whose rows are these"),
         (("{model}", "{table}", "--node", "n9"), "export.parquet: node 'n9': the detector has no model of it"),
+        (
+            ("{model}", "{table}", "--newcomer"),
+            "export.parquet: node 'export': this detector .* holds nothing to score",
+        ),
         (("{model}", "{bad}", "--node", "n0"), "bad.parquet: node n0: 1 of the 7 feature columns .* first 'bytes'"),
         (("{model}", "{table}", "--node", "n0", "--out", "s.xlsx"), "s.xlsx: the name must end in .csv or .parquet"),
         (("{model}", "{model}/card.json", "--node", "n0"), "card.json: is no table that can be read"),

@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 from ftl.data.fleet import TEST, VALIDATION, read_fleet
+from ftl.detection import DetectionSettings
 from ftl.detection.detector import Detector
-from ftl.errors import TelemetryError
+from ftl.errors import TelemetryError, UserError
 from ftl.experiment.detectors import CANDIDATES, export_detectors
+from ftl.experiment.evaluate import judged_stages
+from ftl.experiment.scored import ScoredNode
 from tests.detection import raw_fleet
 from tests.experiment.conftest import Finished, finish, params_of
 
@@ -75,6 +78,17 @@ def test_a_raw_table_gets_the_scores_and_alarms_that_the_run_evaluated(
         np.testing.assert_array_equal((mine["label"] == 1).to_numpy()[clear], flagged[clear])
 
 
+def test_the_unsupervised_detector_scores_newcomers_and_only_that(run: Finished, folders: Mapping[str, Path]) -> None:
+    detector, fleet = Detector.load(folders["unsupervised"]), read_fleet(run.out / "stages" / "fleet")
+    assert detector.newcomer is not None
+    assert detector.newcomer.card.n_nodes == len(fleet.node_ids)
+    scored = detector.score(raw_fleet.raw_table("n0"), "n9", newcomer=True)
+    assert scored["score"].notna().sum() > 200
+    assert (scored["label"] == 1).mean() < 0.1
+    with pytest.raises(UserError, match="'n9': this detector .supervised. holds nothing to score nodes with that have"):
+        Detector.load(folders["supervised"]).score(raw_fleet.raw_table("n0"), "n9", newcomer=True)
+
+
 @pytest.mark.parametrize("arm", CANDIDATES)
 def test_every_candidate_scores_as_it_was_evaluated(
     run: Finished, tmp_path: Path, arm: str, monkeypatch: pytest.MonkeyPatch
@@ -100,6 +114,34 @@ def test_another_score_of_the_settings_is_exported_with_what_it_was_fitted_to(
         evaluated = stored(run, detector, node)
         mine = detector.score(raw, node).set_index("time").loc[evaluated["step"]]
         np.testing.assert_allclose(mine["score"], evaluated["score"], rtol=1e-4, atol=1e-6)
+
+
+def test_an_exported_detector_follows_its_node_as_the_evaluation_did(run: Finished, tmp_path: Path) -> None:
+    """From where the window holds test rows alone; before that, the run knows which rows to leave out."""
+    settings = {"threshold": "trailing", "percentile": 60.0, "trailing_days": 0.1}
+    words = [f"detection.{key}={value}" for key, value in settings.items()]
+    folder = exported(run, tmp_path, "paradigms=[unsupervised]", *words)["unsupervised"]
+    detector, fleet, at = Detector.load(folder), read_fleet(run.out / "stages" / "fleet"), run.out / "stages"
+    assert detector.card.score.trailing is not None
+    window, n_thresholds = detector.card.score.trailing.window, []
+    stages = (at / "local", at / "transfer")
+    for one in judged_stages(fleet, stages, DetectionSettings(**settings), lambda scored: is_held(scored, detector)):
+        node = fleet.node_ids[one.scored.node]
+        time = fleet.time[one.rows]
+        mine = by_time(detector.score(raw_fleet.tables()[node], node)).loc[time]
+        late = time > time[0] + window
+        np.testing.assert_allclose(mine["threshold"][late], one.thresholds[late], rtol=1e-4)
+        assert detector.card.nodes[one.scored.node].threshold == one.floor
+        n_thresholds.append(len(np.unique(one.thresholds[late])))
+    assert len(n_thresholds) == len(fleet.node_ids)
+    assert max(n_thresholds) > 2
+
+
+def is_held(scored: ScoredNode, detector: Detector) -> bool:
+    """Whether these are the scores of a model that the detector holds."""
+    tuned = detector.card.arm in ("transfer", "full_fine_tune")
+    arm = "zero_shot" if tuned and scored.role == "participant" else detector.card.arm
+    return (scored.paradigm, scored.arm) == (detector.card.paradigm, arm)
 
 
 def test_the_arm_with_the_highest_precision_on_validation_is_taken(run: Finished, folders: Mapping[str, Path]) -> None:
@@ -148,7 +190,9 @@ def test_test_rows_have_no_influence_on_the_choice(run: Finished, tmp_path: Path
     first = exported(run, tmp_path / "first")
     second = exported(run, tmp_path / "second", fleet=changed_fleet(run, tmp_path / "fleet", label=flip, x=blank))
     for paradigm, folder in first.items():
-        for name in ("card.json", "state.safetensors", "nodes.safetensors"):
+        files = {path.name for path in folder.iterdir()}
+        assert len(files) == (4 if paradigm == "unsupervised" else 3)
+        for name in files:
             assert (folder / name).read_bytes() == (second[paradigm] / name).read_bytes()
 
 

@@ -1,6 +1,7 @@
 """scripts/recompute.py computes the published numbers from the scores alone, and notices when one is wrong."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -135,6 +136,21 @@ def test_a_changed_score_is_found(copy: Path, recompute: Recompute) -> None:
     table = table.set_column(table.column_names.index("score"), "score", pa.array(scores))
     pq.write_table(table, copy / "scores.parquet")
     assert recompute(copy).code == 1
+
+
+def test_thresholds_that_change_row_by_row_are_recomputed_too(
+    run_fleet, fleet_folder: Path, tmp_path: Path, recompute: Recompute
+) -> None:
+    folder = shutil.copytree(fleet_folder, tmp_path / "small")
+    (folder / "fleet.yaml").write_text("window_minutes: 15\n")
+    rule = ("detection.threshold=trailing_fleet", "detection.percentile=90.0", "detection.trailing_days=0.5")
+    run = run_fleet(*rule, "transfer.arms=[zero_shot,transfer]", folder=folder, dump_scores=True)
+    ended = recompute(run.out)
+    assert ended.code == 0, ended.out
+    rows = pd.read_parquet(run.out / "scores.parquet", columns=["arm", "node", "threshold"])
+    of_nodes = rows[rows["arm"] == "local"].groupby("node", observed=True)["threshold"]
+    assert of_nodes.nunique().max() > 5
+    assert of_nodes.median().to_dict() == run.arm("local").set_index("node")["threshold"].to_dict()
 
 
 def test_cohorts_whose_targets_scores_do_not_tell_are_named(run_fleet, recompute: Recompute) -> None:

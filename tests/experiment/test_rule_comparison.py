@@ -1,5 +1,6 @@
 """Rules side by side, and trials of thresholds: the numbers that a whole evaluation under each rule would give."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,11 @@ from ftl.experiment.rule_comparison import ALARM_METRICS, compare_rules, headlin
 from ftl.experiment.scored import ScoredNode, read_scored
 from ftl.experiment.threshold_trials import trial, trial_nodes
 
-KNOWN = [name for name in THRESHOLDS if name != "alarm_budget"]  # the small fleet's windows have no length
-
 
 @pytest.fixture(scope="module")
 def fleet(whole_run):
-    return read_fleet(whole_run.out / "stages" / "fleet")
+    """Of windows of a quarter of an hour, so that rules can count days."""
+    return replace(read_fleet(whole_run.out / "stages" / "fleet"), window_seconds=900.0)
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +34,17 @@ def scored(whole_run) -> list[ScoredNode]:
 
 
 @pytest.mark.parametrize("half_life", [0.0, 2.0])
-@pytest.mark.parametrize("name", ["protocol", *KNOWN])
+@pytest.mark.parametrize("name", ["protocol", *THRESHOLDS])
 def test_a_trial_gives_the_thresholds_and_metrics_of_evaluation(fleet, scored, name: str, half_life: float) -> None:
     detection = DetectionSettings(threshold=name, smoothing_half_life=half_life)
     ready = trial_nodes(fleet, scored, half_life)
     evaluated = judged(fleet, lambda: scored, detection)
     for (node, threshold), alarms in zip(trial(ready, detection, fleet.protocol), evaluated, strict=True):
         assert node.scored is alarms.scored
-        assert threshold == alarms.threshold
         known = fleet.label[alarms.rows] >= 0
+        np.testing.assert_array_equal(np.broadcast_to(threshold, known.sum()), alarms.thresholds[known])
         label, time = fleet.label[alarms.rows][known], fleet.time[alarms.rows][known]
-        expected = node_metrics(alarms.scores[known], label, threshold, time, None)
+        expected = node_metrics(alarms.scores[known], label, threshold, time, 900.0)
         found = node.metrics(threshold)
         assert found["fpr"] == pytest.approx(1 - expected["tnr"])
         for metric in ("f1", "recall", "event_recall", "alarms_per_node_day"):
@@ -52,10 +52,7 @@ def test_a_trial_gives_the_thresholds_and_metrics_of_evaluation(fleet, scored, n
 
 
 def test_trials_count_alarms_per_day_as_the_results_do(fleet, scored) -> None:
-    from dataclasses import replace
-
-    quarters = replace(fleet, window_seconds=900.0)
-    for node in trial_nodes(quarters, scored[:5], 0.0):
+    for node in trial_nodes(fleet, scored[:5], 0.0):
         time = fleet.time[fleet.rows(node.scored.node, 2)]
         expected = node_metrics(node.scores, node.label, np.median(node.scores), time, 900.0)
         assert node.metrics(np.median(node.scores))["alarms_per_node_day"] == pytest.approx(
@@ -64,11 +61,13 @@ def test_trials_count_alarms_per_day_as_the_results_do(fleet, scored) -> None:
 
 
 def test_a_comparison_gives_the_numbers_of_whole_evaluations(whole_run, tmp_path: Path) -> None:
-    rules = {"as run": {}, "pot": {"threshold": "pot", "smoothing_half_life": 2.0}}
+    """Also of a rule by which targets hear participants, which are scored under an arm that is not compared."""
+    smoothed = {"threshold": "fleet_percentile", "percentile": 90, "smoothing_half_life": 2.0}
+    rules = {"as run": {}, "fleet": smoothed}
     table = compare_rules(whole_run.out, rules).table
-    assert list(table["rule"].unique()) == ["as run", "pot"]
-    whole = rethreshold(whole_run.out, tmp_path / "pot", rules["pot"])[0].summary
-    for rule, summary in (("as run", whole_run.summary), ("pot", whole)):
+    assert list(table["rule"].unique()) == ["as run", "fleet"]
+    whole = rethreshold(whole_run.out, tmp_path / "fleet", smoothed)[0].summary
+    for rule, summary in (("as run", whole_run.summary), ("fleet", whole)):
         expected = rule_rows(summary, rule).set_index(["paradigm", "arm"])[list(ALARM_METRICS)]
         found = table[table["rule"] == rule].set_index(["paradigm", "arm"])[list(ALARM_METRICS)]
         pd.testing.assert_frame_equal(found.sort_index(), expected.sort_index(), check_index_type=False, rtol=1e-12)
