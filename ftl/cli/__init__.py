@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from ftl.cli.coldstart import coldstart
 from ftl.cli.data import data
 from ftl.cli.mlflow import mlflow
 from ftl.cli.paper import paper
@@ -13,6 +14,7 @@ from ftl.cli.report import report
 from ftl.cli.rethreshold import rethreshold
 from ftl.cli.run import run
 from ftl.cli.score import score
+from ftl.cli.study import study
 from ftl.cli.tune import tune
 from ftl.cli.ui import ui
 from ftl.errors import UserError, disk_full_message, is_disk_full
@@ -24,11 +26,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Federated transfer learning on the telemetry of computing fleets. Example: ftl run my-fleet --out results",
 )
-for command in (run, rethreshold, report, score, tune, params, ui):
+for command in (run, coldstart, rethreshold, report, score, tune, params, ui):
     app.command()(command)
 app.add_typer(data, name="data")
 app.add_typer(paper, name="paper")
 app.add_typer(mlflow, name="mlflow")
+app.add_typer(study, name="study")
 
 
 def main() -> None:

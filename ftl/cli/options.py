@@ -49,9 +49,11 @@ def check(values: dict[str, Any]) -> None:
         ConfigError: Naming the key.
     """
     from ftl.experiment.checks import check_params
+    from ftl.studies.checks import check_studies
     from ftl.tuning.space import check_tune
 
     check_params(values)
+    check_studies(values)
     check_tune(values)
 
 

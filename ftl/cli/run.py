@@ -98,17 +98,19 @@ def run(
 
 
 def _report(task: "FleetRun", out: Path) -> None:
-    """Write the report and print its tables and its verdict."""
+    """Write the report and print its tables, its verdict and what federation bought."""
     from rich.console import Console
 
     from ftl.evaluation.headline import overview_sentences
     from ftl.reporting import read_run, terminal_tables, write_report
+    from ftl.reporting.federation_bought import all_bought_sentences
 
-    write_report(out / "report", read_run(out))
+    tables = read_run(out)
+    write_report(out / "report", tables)
     console = Console()
     for table in terminal_tables(task.summary):
         console.print(table)
-    for sentence in overview_sentences(task.summary):
+    for sentence in (*overview_sentences(task.summary), *all_bought_sentences(tables)):
         typer.echo(sentence)
 
 

@@ -6,7 +6,10 @@ import pytest
 import ftl.cli
 from ftl.evaluation import write_results, write_summary
 from ftl.reporting import report as module
+from ftl.reporting.pictures import coldstart
+from ftl.studies.coldstart.tables import write_tables
 from pipelines import report as stage
+from tests.reporting.synthetic_coldstart import synthetic_coldstart
 from tests.reporting.synthetic_run import synthetic_run
 
 
@@ -57,6 +60,15 @@ def test_a_folder_without_results_is_refused_in_one_line(tmp_path, ftl_):
     assert "no results.parquet and no summary.csv there" in err
     assert "`ftl run FLEET --out FOLDER`" in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_cold_start_without_a_run_has_a_page_of_its_own(tmp_path, monkeypatch, ftl_):
+    monkeypatch.setattr(coldstart, "pictures", lambda cold: iter(()))
+    write_tables(tmp_path, synthetic_coldstart())
+    code, out, _ = ftl_("report", tmp_path, "--out", tmp_path / "page")
+    assert code == 0
+    assert f"Read {tmp_path / 'page' / 'coldstart.html'}; tables: {tmp_path / 'page' / 'tables'}\n" in out
+    assert "d1 (origin unknown, 6 nodes)" in (tmp_path / "page" / "coldstart.html").read_text(encoding="utf-8")
 
 
 def test_a_place_that_cannot_be_written_is_refused_in_one_line(results, ftl_):

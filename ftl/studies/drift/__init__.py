@@ -1,0 +1,1 @@
+"""What drift handling does, with and without: re-basing, smoothing and thresholds that follow a node."""
