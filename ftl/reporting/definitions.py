@@ -33,8 +33,11 @@ Tables 2 to 4, **d** is d_z.
 
 **Headline cohort**: policy top_n, else the first, and the middle one of the N that were run, the lower of two.
 
-**Common targets** of two policies took part in neither federation; every draw of one meets every draw of the other with
-the same seed.
+**Common targets** of two policies trained neither of the two models that they receive; every draw of one meets every
+draw of the other with the same seed.
+
+**N** is the number of participants. Under clustered, these train one model per cluster together; under all, two halves
+of the fleet serve each other, N is the size of the smaller one, and the policy is compared with every N of the other.
 
 **centralised** pools the raw rows of all nodes: an upper reference that federation is meant to avoid.
 
@@ -54,4 +57,27 @@ steps. A policy that ranks local models has trained every node locally first, wh
 
 "-" means undefined or not computed.
 """
-DEFINITIONS = tuple(" ".join(paragraph.split()) for paragraph in _TEXT.split("\n\n"))
+_COLDSTART = """\
+A node that joins has the first hours of its own history and no more; it took no part in the cohort whose model and
+statistics it receives. It is judged on its whole test part, whatever its history.
+
+**Usable**: mean F1 over nodes is at least `coldstart.share_of_full` (by default 90 %) of what the local model has with
+the whole history, and the mean false-positive rate is at most `coldstart.max_fpr` (6 %), at this length of history and
+at every longer one that was tried. What lies between two lengths was not tried.
+
+**transfer_policy** puts the scores of global and own detectors together, as the length of the history and the
+divergence of the global model say; it looks at no label. **local_fleet** and **local_rehearsed** train a model of their
+own and share statistics alone (scale, residual variances, thresholds); **federated_pca** shares sums in one round;
+**local** shares nothing.
+
+Differences are paired over nodes after seeds were averaged; brackets are 95 % bootstrap intervals over nodes (over
+racks where racks are known), and p (Holm) is of Wilcoxon's signed-rank test, corrected for all arms and lengths of
+history whose metric is held against the same arm.
+"""
+
+
+def _paragraphs(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+DEFINITIONS, COLDSTART_DEFINITIONS = _paragraphs(_TEXT), _paragraphs(_COLDSTART)

@@ -1,5 +1,5 @@
-"""The first screen: what the data is, what federation did, to whom it did harm, what a simple detector does, at what
-cost."""
+"""The first screen: in three sentences what federation bought, then what the data is, what federation did, to whom it
+did harm, what a simple detector does, at what cost."""
 
 from math import nan
 from typing import Any
@@ -14,6 +14,7 @@ from ftl.evaluation.summary import SIGNIFICANCE_LEVEL
 from ftl.reporting.blocks import Block, Bullets, Notice, Paragraph, ReportTable
 from ftl.reporting.break_even_tables import break_even_rows
 from ftl.reporting.cost_tables import mean_steps, rounds_of, traffic_is_known
+from ftl.reporting.federation_bought import bought_sentences, verdict
 from ftl.reporting.formats import UNDEFINED, count, data_size, difference, number, share
 from ftl.reporting.gates import warnings_of
 from ftl.reporting.harm import worst_nodes
@@ -26,12 +27,15 @@ ORIGINS = {
     "simulated": "**simulated telemetry**: its numbers say how the method behaves on the simulator, not on a machine",
     "real": "**real telemetry**",
 }
+UNKNOWN = "telemetry of unknown origin"
 
 
 def opening_blocks(run: RunTables, gains: pd.DataFrame) -> list[Block]:
-    """Data, verdict and the table of headline cells, with every warning above them."""
+    """Three sentences on each dataset, then data, verdict and the table of headline cells, with every warning above
+    them."""
     warnings = warnings_of(run)
-    blocks: list[Block] = [Bullets(tuple(data_sentences(run)))]
+    blocks: list[Block] = [Bullets(bought_sentences(run, *scope)) for scope in run.scopes]
+    blocks.append(Bullets(tuple(data_sentences(run))))
     if warnings:
         blocks.append(Notice("Read these numbers with care", tuple(warnings)))
     cells = headline_cells(run)
@@ -49,7 +53,7 @@ def data_sentences(run: RunTables) -> list[str]:
         here = run.results[(run.results["dataset"] == dataset) & (run.results["protocol"] == protocol)]
         scored = here[here["n_test_anomalies"] > 0]["node"].nunique()
         card = run.fleets.get(dataset, {})
-        origin = ORIGINS.get(run.origin(dataset), "telemetry of unknown origin")
+        origin = ORIGINS.get(run.origin(dataset), UNKNOWN)
         text = f"{dataset}: {origin}. {count(here['node'].nunique(), 'node')}"
         text += f", {scored} of them with test anomalies" if scored < here["node"].nunique() else ""
         text += f", {count(int(card['n_features']), 'feature')}" if card.get("n_features") else ""
@@ -131,26 +135,6 @@ def headline_table(run: RunTables, cells: pd.DataFrame, gains: pd.DataFrame) -> 
         )
     what = "Transfer at the headline cohort"
     return ReportTable("headline", caption(run, what, dataset, protocol), pd.DataFrame(rows), pd.DataFrame(numbers))
-
-
-def _named_auroc(best: tuple[str, float] | None) -> str:
-    return UNDEFINED if best is None else f"{best[0]} {number(best[1], 3)}"
-
-
-def verdict(cell: "pd.Series[Any]") -> str:
-    """A gain only against both controls; the verdict is also said when it is "no difference"."""
-    against = {name: cell.get(f"verdict_vs_{name}") for name in ("local", "local_long")}
-    if any(word is None or pd.isna(word) for word in against.values()):
-        return "cannot be judged"
-    if set(against.values()) == {"better"}:
-        return "gain over both"
-    if set(against.values()) == {"no difference"}:
-        return "no difference shown"
-    if set(against.values()) == {"worse"}:
-        return "loss against both"
-    words = {"better": "better than", "worse": "worse than", "no difference": "not shown to differ from"}
-    told = " and ".join(f"{words[str(word)]} {name}" for name, word in against.items())
-    return f"no gain: {told}"
 
 
 def best_baseline(run: RunTables, cell: "pd.Series[Any]", nodes: "pd.Series[Any]") -> tuple[str, float] | None:

@@ -9,11 +9,11 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from ftl.reporting.blocks import ReportTable, tables_in
+from ftl.reporting.blocks import ReportTable, Section, tables_in
 from ftl.reporting.latex import latex_tables
 from ftl.reporting.markdown_page import markdown_page
 from ftl.reporting.page import page
-from ftl.reporting.pictures import KINDS, draw_pictures, write_pictures
+from ftl.reporting.pictures import KINDS, Picture, draw_pictures, write_pictures
 from ftl.reporting.run_tables import RunTables
 from ftl.reporting.sections import sections_of
 from ftl.reporting.tables import tables_like_the_paper
@@ -22,8 +22,11 @@ PAGE, MARKDOWN, LATEX = "report.html", "report.md", "tables.tex"
 FIGURES_FOLDER, TABLES_FOLDER = "figures", "tables"
 TABLES = (  # names that a ReportTable may have
     *("headline", "transfer", "means", "effects", "harmed", "worst_nodes", "policies", "fine_tuning", "arms"),
+    "labels",
     *("thresholds", "node_costs", "stage_costs", "break_even", "telemetry"),
     *("tuning", "tuning_parameters", "tuning_pareto"),
+    *("coldstart", "coldstart_usable", "coldstart_differences", "coldstart_decisions"),
+    *("drift", "drift_effects", "drift_gate", "drift_curve"),
 )
 TITLE = "Federated transfer learning on node telemetry"
 
@@ -44,15 +47,37 @@ def write_report(folder: Path, run: RunTables) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     pictures = draw_pictures(run)
     sections = sections_of(run, pictures)
-    tables = [table for section in sections for table in tables_in(section.blocks)]
-    _remove_earlier(folder)
+    _write(folder / LATEX, latex_tables([table for section in sections for table in tables_in(section.blocks)]))
+    return write_pages(folder, TITLE, sections, pictures, (PAGE, MARKDOWN), KINDS, TABLES)
+
+
+def write_pages(
+    folder: Path,
+    title: str,
+    sections: Sequence[Section],
+    pictures: Sequence[Picture],
+    names: tuple[str, str],
+    kinds: Sequence[str],
+    tables: Sequence[str],
+) -> Path:
+    """Write figures/, tables/*.csv, a page in Markdown and, last, the page in HTML.
+
+    Args:
+        folder: Made where it is missing.
+        names: Of the HTML and of the Markdown file.
+        kinds, tables: Of pictures and tables that an earlier such report may have left, which are removed.
+
+    Returns:
+        The path of the page.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_earlier(folder, kinds, tables)
     files = write_pictures(pictures, folder / FIGURES_FOLDER)
-    _write_csv(tables, folder / TABLES_FOLDER)
-    _write(folder / LATEX, latex_tables(tables))
+    _write_csv([table for section in sections for table in tables_in(section.blocks)], folder / TABLES_FOLDER)
     at = {name: path.relative_to(folder).as_posix() for name, path in files.items()}
-    _write(folder / MARKDOWN, markdown_page(TITLE, sections, at))
-    _write(folder / PAGE, page(TITLE, sections))
-    return folder / PAGE
+    _write(folder / names[1], markdown_page(title, sections, at))
+    _write(folder / names[0], page(title, sections))
+    return folder / names[0]
 
 
 def terminal_tables(summary: pd.DataFrame, arm: str = "transfer") -> list[Table]:
@@ -86,12 +111,12 @@ def _by_protocol(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield str(protocol), summary[summary["protocol"] == protocol]
 
 
-def _remove_earlier(folder: Path) -> None:
+def _remove_earlier(folder: Path, kinds: Sequence[str], tables: Sequence[str]) -> None:
     """Take away pictures and tables of an earlier report, which this one may not have; nobody else's files."""
-    for kind in KINDS:
+    for kind in kinds:
         for path in (folder / FIGURES_FOLDER).glob(f"{kind}_*.png"):
             path.unlink()
-    for name in TABLES:
+    for name in tables:
         (folder / TABLES_FOLDER / f"{name}.csv").unlink(missing_ok=True)
 
 

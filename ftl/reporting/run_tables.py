@@ -1,11 +1,11 @@
 """What a run left behind in its results folder: the tables and cards from which every page and picture is made."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -13,10 +13,22 @@ import pyarrow as pa
 from ftl.errors import UserError
 from ftl.evaluation.results import read_results
 from ftl.evaluation.summary import read_summary
+from ftl.reporting.coldstart_subject import ColdSubject, cold_subjects
+
+if TYPE_CHECKING:  # the study imports torch
+    from ftl.studies.coldstart.tables import ColdStartTables
 
 RESULTS_FILE, SUMMARY_FILE = "results.parquet", "summary.csv"
 UNKNOWN_ORIGIN = "origin unknown"
 _TEXTS = ("dataset", "protocol", "paradigm", "policy", "arm", "node", "node_a", "node_b", "role", "stage", "unit")
+_STUDY_TEXTS = ("against", "metric", "verdict", "action", "reason")
+_COLDSTART = {  # attribute of ColdStartTables -> columns that the report cannot do without
+    "summary": ("dataset", "protocol", "full", "asked_hours", "arm", "f1", "fpr", "auroc", "hours", "n_nodes"),
+    "differences": ("dataset", "full", "asked_hours", "arm", "against", "metric", "delta", "ci_low", "ci_high"),
+    "usable": ("dataset", "arm", "hours_until_usable", "f1", "fpr", "f1_needed", "fpr_allowed"),
+    "decisions": ("dataset", "node", "asked_hours", "action", "reason"),
+    "rows": ("dataset", "full", "asked_hours", "arm", "node", "f1", "fpr", "auroc"),
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,8 @@ class RunTables:
             labels_borrowed, report.
         params: The experiment's parameters.
         tuning: A study and what its best parameters did on the test part.
+        coldstart: What `ftl coldstart` left in the folder.
+        drift: Rows of the drift study (:mod:`ftl.studies.drift`).
     """
 
     results: pd.DataFrame
@@ -48,6 +62,13 @@ class RunTables:
     fleets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     tuning: Mapping[str, Any] | None = None
+    coldstart: "ColdStartTables | None" = None
+    drift: pd.DataFrame | None = None
+
+    @cached_property
+    def coldstarts(self) -> list[ColdSubject]:
+        """The cold start of every dataset that has one."""
+        return cold_subjects(self.coldstart, self.fleets, self.racks(), UNKNOWN_ORIGIN)
 
     @property
     def scopes(self) -> list[tuple[str, str]]:
@@ -74,14 +95,19 @@ class RunTables:
 
     def racks(self) -> dict[str, dict[str, str | None]]:
         """dataset -> node -> rack, as far as known."""
-        found: dict[str, dict[str, str | None]] = {}
-        for dataset, card in self.fleets.items():
-            racks = card.get("racks")
-            if isinstance(racks, Mapping):
-                found[dataset] = dict(racks)
-            elif racks and len(racks) == len(card.get("node_ids", ())):
-                found[dataset] = dict(zip(card["node_ids"], racks, strict=True))
-        return found
+        return racks_in(self.fleets)
+
+
+def racks_in(fleets: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str | None]]:
+    """dataset -> node -> rack, as far as the cards of fleets tell it."""
+    found: dict[str, dict[str, str | None]] = {}
+    for dataset, card in fleets.items():
+        racks = card.get("racks")
+        if isinstance(racks, Mapping):
+            found[dataset] = dict(racks)
+        elif racks and len(racks) == len(card.get("node_ids", ())):
+            found[dataset] = dict(zip(card["node_ids"], racks, strict=True))
+    return found
 
 
 def read_run(folder: Path) -> RunTables:
@@ -108,13 +134,44 @@ def read_run(folder: Path) -> RunTables:
         similarity=_read(folder / "similarity.csv", _csv),
         projection=_read(folder / "projection.csv", _csv),
         timelines=_read(folder / "timelines.parquet", pd.read_parquet),
-        fleets=_read(folder / "fleets.json", _json) or {},
-        params=_read(folder / "params.json", _json) or {},
+        fleets=read_card(folder / "fleets.json"),
+        params=read_card(folder / "params.json"),
         tuning=_read(folder / "tuning.json", _json),
+        coldstart=read_coldstart(folder),
+        drift=_read(folder / "drift.parquet", pd.read_parquet),
     )
 
 
-def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+def read_coldstart(folder: Path) -> "ColdStartTables | None":
+    """What `ftl coldstart` left in a folder; None without coldstart_summary.csv, other tables may be empty.
+
+    The pipeline keeps the tables in a folder `coldstart` of its own.
+
+    Raises:
+        UserError: If a file of it cannot be read.
+    """
+    folder = folder if (folder / "coldstart_summary.csv").is_file() else folder / "coldstart"
+    paths = {name: folder / f"coldstart_{name}.csv" for name in _COLDSTART} | {"rows": folder / "coldstart.parquet"}
+    if not paths["summary"].is_file():
+        return None
+    from ftl.studies.coldstart.tables import ColdStartTables
+
+    again = "run `ftl coldstart` again"
+    tables = {name: _read(path, partial(_with_columns, _COLDSTART[name]), again) for name, path in paths.items()}
+    return ColdStartTables(**{name: pd.DataFrame() if table is None else table for name, table in tables.items()})
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """A mapping in JSON, empty where there is no such file.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    found: dict[str, Any] = _read(path, _json) or {}
+    return found
+
+
+def _read(path: Path, reader: Callable[[Path], Any], again: str = "run the evaluation again") -> Any:
     """What the file holds; None where there is no such file."""
     if not path.is_file():
         return None
@@ -122,17 +179,24 @@ def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
         return reader(path)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{path}: cannot be read ({reason}); it is damaged or of another version: run the evaluation again"
-        ) from error
+        raise UserError(f"{path}: cannot be read ({reason}); it is damaged or of another version: {again}") from error
 
 
 def _csv(path: Path) -> pd.DataFrame | None:
     """A table whose names are text, node "007" too; None where the file has no column."""
     try:
-        return pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"))
+        return pd.read_csv(path, dtype=dict.fromkeys((*_TEXTS, *_STUDY_TEXTS), "str"))
     except pd.errors.EmptyDataError:
         return None
+
+
+def _with_columns(columns: Sequence[str], path: Path) -> pd.DataFrame | None:
+    """A table of a study, which must have some columns."""
+    table = pd.read_parquet(path) if path.suffix == ".parquet" else _csv(path)
+    missing = [name for name in columns if table is not None and name not in table]
+    if missing:
+        raise ValueError(f"column {missing[0]} is missing")
+    return table
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from ftl.reporting.break_even_tables import break_even_tables
 from ftl.reporting.comparison_tables import fine_tuning_tables, policy_tables
 from ftl.reporting.cost_tables import node_cost_tables, stage_cost_tables, traffic_is_known
 from ftl.reporting.definitions import DEFINITIONS
+from ftl.reporting.drift_tables import drift_blocks
 from ftl.reporting.harm import distribution_tables, worst_tables
+from ftl.reporting.label_tables import label_blocks
 from ftl.reporting.opening import holm_words, opening_blocks
 from ftl.reporting.paper_tables import effect_tables, mean_tables, transfer_cells, transfer_tables
 from ftl.reporting.pictures.picture import Picture
@@ -34,6 +36,7 @@ _NO_TRANSFER = "There are no such rows in the summary: no arm was transferred to
 # Section -> the pictures that stand in it; a picture of another kind stands among the scores.
 _PLACES = {
     "verdict": ("delta_f1",),
+    "coldstart": ("coldstart", "coldstart_alarms"),
     "harmed": ("delta_f1_harmed", "delta_f1_nodes"),
     "depth": ("fine_tuning",),
     "arms": ("arms",),
@@ -41,6 +44,7 @@ _PLACES = {
     "similarity": ("projection", "similarity"),
     "rounds": ("training_loss",),
     "costs": ("costs",),
+    "drift": ("drift_curve",),
     "tuning": ("tuning_history", "tuning_pareto"),
 }
 
@@ -52,10 +56,12 @@ def sections_of(run: RunTables, pictures: Sequence[Picture]) -> list[Section]:
     return [
         Section("summary", "What happened", tuple(opening_blocks(run, gains))),
         Section("verdict", "Did federation help?", (*_verdicts(run), *put("verdict"))),
+        *_coldstart(run, put("coldstart")),
         Section("transfer", "Before and after transfer (Tables 2 to 4)", _or(transfer_tables(run), _NO_TRANSFER)),
         Section("means", "Means over N (Table 5)", _or(mean_tables(run), _NO_TRANSFER)),
         Section("effects", "Effect sizes (Table 6)", _or(effect_tables(run), _NO_TRANSFER)),
         Section("harmed", "Who was harmed", (*_harm(run, gains), *put("harmed"))),
+        Section("labels", "Did labels of other nodes help?", tuple(label_blocks(run))),
         Section("policies", "Selection policies on common targets", _policies(run)),
         Section("depth", "Decoder only against full fine-tuning", (*_depth(run), *put("depth"))),
         Section("arms", "Every arm and baseline", (*put("arms"), *_folded(all_arms_tables(run)))),
@@ -63,13 +69,18 @@ def sections_of(run: RunTables, pictures: Sequence[Picture]) -> list[Section]:
         Section("scores", "Ranking and scores over time", (*_scores(run), *put("scores"))),
         Section("similarity", "How alike nodes and models are", (*_similarity(run), *put("similarity"))),
         Section("rounds", "Convergence", (*_rounds(run), *put("rounds"))),
+        *([] if run.drift is None else [Section("drift", "Drift handling", (*drift_blocks(run), *put("drift")))]),
         Section("costs", "Cost (Table 7)", (*_costs(run), *put("costs"))),
         Section("tuning", "Tuning", (*_tuning(run), *put("tuning"))),
         Section("telemetry", "What was done to the telemetry", _telemetry(run)),
         Section("definitions", "How the numbers are defined", (Bullets(DEFINITIONS),)),
-        Section("parameters", "Parameters", (Fold("All parameters", (Code(_yaml(run.params), "yaml"),)),)),
+        parameters_section(run.params),
         Section("lineage", "Lineage", (Bullets(tuple(_lineage(run))),)),
     ]
+
+
+def parameters_section(params: Mapping[str, Any]) -> Section:
+    return Section("parameters", "Parameters", (Fold("All parameters", (Code(_yaml(params), "yaml"),)),))
 
 
 def _or(tables: Sequence[ReportTable], otherwise: str) -> tuple[Block, ...]:
@@ -101,6 +112,16 @@ def _verdicts(run: RunTables) -> list[Block]:
     else:
         blocks.append(Paragraph("No cell could be compared: no arm was transferred to target nodes."))
     return blocks
+
+
+def _coldstart(run: RunTables, pictures: Sequence[Block]) -> list[Section]:
+    """Pictures and tables of every dataset that has a cold start; no section where none has."""
+    if run.coldstart is None:
+        return []
+    from ftl.reporting.coldstart_tables import coldstart_blocks  # the study imports torch
+
+    blocks = (block for cold in run.coldstarts for block in coldstart_blocks(cold))
+    return [Section("coldstart", "Cold start: how soon a node's alarms are usable", (*pictures, *blocks))]
 
 
 def _harm(run: RunTables, gains: pd.DataFrame) -> list[Block]:

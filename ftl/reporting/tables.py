@@ -16,7 +16,7 @@ from ftl.reporting.run_tables import RunTables
 
 ARMS = ["local", "local_long", "zero_shot", "transfer", "full_fine_tune", "single_source", "centralised", *BASELINES]
 PARADIGMS = ["unsupervised", "semi_supervised", "supervised"]
-POLICIES = ["top_n", "random_n"]
+POLICIES = ["top_n", "label_free", "hybrid_maxmin", "facility_location", "clustered", "all", "random_n"]
 NOT_SIMPLE = ("random", "untrained")  # baselines that show what is no achievement
 
 # Heading: (summary column, digits, with sign)

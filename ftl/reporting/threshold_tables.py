@@ -15,6 +15,7 @@ from ftl.reporting.tables import ARMS, PARADIGMS, caption, ordered
 
 _SETTINGS = {
     "percentile": "percentile",
+    "fleet_percentile": "percentile",
     "fixed": "fixed_threshold",
     "fixed_on_scaled": "fixed_threshold",
     "conformal": "conformal_alpha",

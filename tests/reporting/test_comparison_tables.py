@@ -53,3 +53,31 @@ def test_without_a_second_policy_or_arm_there_is_nothing_to_compare(run):
     one_policy = results[results["policy"].isna() | (results["policy"] == "top_n")]
     assert policy_tables(replace(run, results=one_policy)) == []
     assert fine_tuning_tables(replace(run, results=results[results["arm"] != "full_fine_tune"])) == []
+
+
+def with_policy(run, name, n=None):
+    """The run with top_n's rows once more, under another name (and another N)."""
+    more = run.results[run.results["policy"] == "top_n"].assign(policy=name)
+    more = more if n is None else more[more["n_participants"] == 2].assign(n_participants=n)
+    return replace(run, results=pd.concat([run.results, more.astype(run.results.dtypes)], ignore_index=True))
+
+
+def test_more_policies_stand_in_one_table_corrected_together(run):
+    (alone,), (table,) = policy_tables(run), policy_tables(with_policy(run, "clustered"))
+    assert table.shown["Policy"].tolist() == ["top_n", "top_n", "clustered", "clustered"]
+    assert "N of reference" not in table.shown
+    assert table.numbers["p_holm"].min() == pytest.approx(min(1, 4 * table.numbers["p_t"].min()))
+    assert alone.numbers["p_holm"].min() == pytest.approx(min(1, 2 * table.numbers["p_t"].min()))
+
+
+def test_a_policy_without_a_common_target_is_named(run):
+    (table,) = policy_tables(with_policy(run, "facility_location", n=7))
+    assert set(table.shown["Policy"]) == {"top_n"}
+    assert "(facility_location: no target in common with random_n at the same N)" in table.caption
+
+
+def test_the_n_of_the_reference_is_shown_where_it_is_another(run):
+    (table,) = policy_tables(with_policy(run, "all", n=6))
+    assert table.shown.loc[table.shown["Policy"] == "all", ["N", "N of reference"]].values.tolist() == [
+        ["6", "2"], ["6", "3"],
+    ]  # fmt: skip

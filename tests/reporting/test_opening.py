@@ -80,7 +80,9 @@ def test_costs_that_nobody_knows_are_left_out(run):
 def test_warnings_stand_in_a_box_above_the_verdict(run):
     summary = run.summary.copy()
     summary.loc[summary["arm"] == "local", "auroc_after"] = 0.3
-    blocks = opening_blocks(replace(run, summary=summary), node_gains(run.results))
-    assert isinstance(blocks[1], Notice)
-    assert len(blocks[1].lines) == 2
+    bought, data, notice, *_ = opening_blocks(replace(run, summary=summary), node_gains(run.results))
+    assert isinstance(notice, Notice)
+    assert len(notice.lines) == 2
+    assert len(bought.lines) == 3
+    assert "simulated telemetry" in data.lines[0]
     assert not any(isinstance(block, Notice) for block in opening_blocks(run, node_gains(run.results)))

@@ -32,7 +32,7 @@ def test_results_and_summary_are_enough(folder, made):
     assert run.scopes == [("d1", "rigorous")]
     assert run.n_nodes("d1") == 5
     assert run.where("d1", "rigorous") == "d1 (origin unknown, 5 nodes), rigorous protocol"
-    for optional in ("rounds", "costs", "similarity", "projection", "timelines", "tuning"):
+    for optional in ("rounds", "costs", "similarity", "projection", "timelines", "tuning", "coldstart"):
         assert getattr(run, optional) is None
     assert run.fleets == {}
     assert run.params == {}

@@ -37,6 +37,8 @@ def training_loss(rounds: pd.DataFrame, title: str) -> Figure | None:
     policies = ordered(means["policy"], POLICIES)
     counts = sorted({int(n) for n in means["n_participants"]})
     colours = dict(zip(policies, cycle(ink.LINE_COLOURS), strict=False))
+    n_styles = len(ink.LINES)
+    styles = [ink.LINES[(i + i // n_styles) % n_styles] for i in range(len(policies))]  # no pair of both comes twice
     figure, panels = ink.panels(means["paradigm"], title, "round", shared=False)
     entries: dict[str, Any] = {}
     for paradigm, axes in panels.items():
@@ -48,7 +50,7 @@ def training_loss(rounds: pd.DataFrame, title: str) -> Figure | None:
             line = lines[policy, n]
             label, step = f"{ink.plain(policy)}, N = {n}", max(1, len(line) // 6)
             (entries[label],) = axes.plot(
-                line["round"], line["train_loss"], ink.LINES[i % len(ink.LINES)], color=colours[policy], linewidth=1.3,
+                line["round"], line["train_loss"], styles[i], color=colours[policy], linewidth=1.3,
                 marker=ink.MARKERS[k % len(ink.MARKERS)], markersize=4.5, markevery=(k * step // len(counts), step),
                 markeredgecolor="black", markeredgewidth=0.5, label=label,
             )  # fmt: skip

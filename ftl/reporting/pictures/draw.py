@@ -9,6 +9,7 @@ from ftl.reporting.pictures import (
     convergence,
     costs,
     curves,
+    drift,
     fine_tuning,
     gains,
     projection,
@@ -43,6 +44,9 @@ KINDS = (
     "training_loss",
     "ranking",
     "timelines",
+    "coldstart",
+    "coldstart_alarms",
+    "drift_curve",
     "tuning_history",
     "tuning_pareto",
 )
@@ -59,7 +63,16 @@ def draw_pictures(run: RunTables) -> list[Picture]:
     """
     with _young_garbage_alone():
         drawn = [picture for subject in subjects(run) for part in PARTS for picture in part(subject)]
-        return [*drawn, *tuning.pictures(run.tuning)]
+        return [*drawn, *_of_coldstarts(run), *drift.pictures(run), *tuning.pictures(run.tuning)]
+
+
+def _of_coldstarts(run: RunTables) -> Iterator[Picture]:
+    if run.coldstart is None:
+        return
+    from ftl.reporting.pictures import coldstart  # the study imports torch
+
+    for cold in run.coldstarts:
+        yield from coldstart.pictures(cold)
 
 
 @contextmanager

@@ -17,7 +17,9 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from ftl.reporting.tables import PARADIGMS, ordered
 
-COLOURS = ("#5b8fc4", "#f4d596", "#4f8a5b", "#dcc3e0", "#8c8c8c")  # darker and lighter in turn, hatches show on each
+COLOURS = (  # darker and lighter in turn, hatches show on each; as many as there are policies
+    "#5b8fc4", "#f4d596", "#4f8a5b", "#dcc3e0", "#8c8c8c", "#bfe3ea", "#b0654a",
+)  # fmt: skip
 DARK, LIGHT, GREY, ALARM = "#2f5d8f", COLOURS[1], "#8c8c8c", "#a3232b"
 LINE_COLOURS = ("#2f5d8f", "#a86f10", "#3f7a4b", "#7d4a88")
 HATCH = "////"

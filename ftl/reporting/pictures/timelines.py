@@ -39,8 +39,8 @@ def pictures(subject: Subject) -> Iterator[Picture]:
 
 def score_timelines(series: list[tuple[str, str, pd.DataFrame]], in_seconds: bool, title: str) -> Figure:
     """A panel per (node, arm, rows of time, score, threshold, label): score over threshold where every threshold is
-    positive, else the score with its threshold."""
-    relative = all(_positive(rows["threshold"]) for *_, rows in series)
+    positive and stays what it is, else the score with its threshold."""
+    relative = all(_positive(rows["threshold"]) and rows["threshold"].nunique() == 1 for *_, rows in series)
     logarithmic = any(_is_wide(rows["score"].to_numpy(float)) for *_, rows in series)
     figure = ink.titled(10.5, 1.2 + 1.15 * len(series), title)
     grid = figure.subplots(len(series), 1, sharex=True, squeeze=False)[:, 0]
@@ -74,8 +74,10 @@ def _draw(axes: Axes, rows: pd.DataFrame, scale: float, relative: bool, logarith
     _shade(axes, time, label == 1, facecolor=_EVENT, edgecolor="none")
     _shade(axes, time, np.isnan(label), facecolor=_UNKNOWN, edgecolor="0.6", hatch="...", linewidth=0)
     axes.plot(*_broken(*_envelope(time, shown), time), color=ink.DARK, linewidth=0.8)
-    level = 1.0 if relative else float(threshold[0])
-    if np.isfinite(level):
+    level = 1.0 if relative else float(threshold.max())
+    if not relative and np.unique(threshold).size > 1:
+        axes.plot(*_broken(*_envelope(time, threshold), time), color="black", linewidth=0.9, linestyle="--")
+    elif np.isfinite(level):
         axes.axhline(level, color="black", linewidth=0.9, linestyle="--")
     _scale(axes, shown, level, logarithmic)
     axes.margins(x=0.01)

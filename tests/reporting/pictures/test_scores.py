@@ -91,6 +91,19 @@ def test_a_threshold_that_is_not_positive_leaves_the_score_as_it_is(subject: Sub
     assert timelines.score_timelines([("a", "local", endless)], False, "d1").axes[0].get_ylim()[1] < 10
 
 
+def test_a_threshold_that_changes_is_drawn_as_a_line() -> None:
+    threshold = np.r_[np.full(20, 0.5), np.linspace(0.5, 0.9, 20)]
+    rows = rows_of(np.full(40, 0.6), [0] * 40, threshold=threshold)
+    figure = timelines.score_timelines([("a", "local", rows)], False, "d1")
+    axes = figure.axes[0]
+    (line,) = [line for line in axes.lines if line.get_linestyle() == "--"]
+    np.testing.assert_allclose(line.get_ydata(), threshold)
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), 0.6)
+    assert figure.get_supylabel() == "anomaly score (own unit)"
+    marks = [line for line in axes.lines if line.get_marker() == "x"]
+    np.testing.assert_array_equal(marks[0].get_xdata(), np.flatnonzero(threshold < 0.6))
+
+
 def test_scores_over_orders_of_magnitude_have_a_logarithmic_scale_and_zeros_do_no_harm() -> None:
     score = np.full(50, 0.01)
     score[7] = 40.0
