@@ -1,6 +1,6 @@
-"""What a user wants to see first in MLflow's pages: runs side by side, and charts of where transfer helps.
+"""What a user wants to see first in MLflow's pages: runs side by side, where transfer helps, and the cold start.
 
-Both are addresses. The charts are a shared view as MLflow's own button makes it: its state stands in a tag of the
+All are addresses. Charts are a shared view as MLflow's own button makes it: its state stands in a tag of the
 experiment, and the address names the tag.
 """
 
@@ -12,6 +12,7 @@ from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from ftl.tracking.coldstart_records import EXPERIMENT as COLDSTART_EXPERIMENT
 from ftl.tracking.results_records import EXPERIMENTS
 
 COMPARED_ARMS = ("transfer", "local_long", "zero_shot")
@@ -20,6 +21,11 @@ MAX_COMPARED = 100
 VIEW = "ftl"
 _TAG = f"mlflow.sharedViewState.{VIEW}"
 _SECTION = "ftl-transfer"
+COLDSTART_CHARTS = ("f1", "fpr", "auroc", "alarms_per_node_day", "delta_f1", "delta_auroc")
+_COLDSTART_COLUMNS = (
+    *(f"tags.`{name}`" for name in ("dataset", "arm", "usable", "step_unit")),
+    *(f"metrics.`{name}`" for name in ("hours_until_usable", "f1_full", "fpr_full")),
+)
 _COLUMNS = (
     *(f"tags.`{name}`" for name in ("dataset", "paradigm", "policy", "n_participants")),
     *(f"metrics.`{name}`" for name in ("delta_f1", "ci_low", "ci_high", "cohens_d", "p_holm", "share_harmed")),
@@ -44,18 +50,22 @@ def prepare_comparison(server: str) -> Prepared | None:
         None where there are no cells, or the server does not say.
     """
     try:
-        found = _ask(server, f"experiments/get-by-name?experiment_name={quote(EXPERIMENTS['cell'])}")
-        experiment = str(found["experiment"]["experiment_id"])
-        newest = _search(server, experiment, "", 1)
-        if not newest:
-            return None
-        results = _tags(newest[0])["results"]
+        experiment, results = _newest(server, EXPERIMENTS["cell"])
         runs = compared(_search(server, experiment, f"tags.results = '{results}'", 1000))
-        state = json.dumps(view_state(results))
-        _ask(server, "experiments/set-experiment-tag", {"experiment_id": experiment, "key": _TAG, "value": state})
-    except (URLError, OSError, KeyError, ValueError):
+        _share(server, experiment, view_state(results))
+    except (URLError, OSError, LookupError, ValueError):
         return None
     return Prepared(compare_page(server, experiment, runs), charts_page(server, experiment))
+
+
+def prepare_coldstart(server: str) -> str | None:
+    """Set up the view of the cold start recorded last, and return its address; None as above."""
+    try:
+        experiment, results = _newest(server, COLDSTART_EXPERIMENT)
+        _share(server, experiment, coldstart_view(results))
+    except (URLError, OSError, LookupError, ValueError):
+        return None
+    return charts_page(server, experiment)
 
 
 def compared(runs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -80,24 +90,35 @@ def charts_page(server: str, experiment: str) -> str:
 def view_state(results: str) -> dict[str, Any]:
     """The state of the view: cells of transfer of one results folder, grouped by dataset and paradigm."""
     groups = [{"mode": "tag", "groupByData": name} for name in ("dataset", "paradigm")]
-    section = {"uuid": _SECTION, "name": "Where transfer helps", "display": True}
+    only = f"tags.arm = 'transfer' and tags.results = '{results}'"
+    view = _view(only, _COLUMNS, "Where transfer helps", _charts())
+    return view | {"groupBy": {"aggregateFunction": "average", "groupByKeys": groups}}
+
+
+def coldstart_view(results: str) -> dict[str, Any]:
+    """The state of the view: every arm of one cold start, its metrics over the length of history (a log scale)."""
+    charts = [_line(name, x_scale="log") for name in COLDSTART_CHARTS]
+    return _view(f"tags.results = '{results}'", _COLDSTART_COLUMNS, "By length of history", charts)
+
+
+def _view(only: str, columns: Sequence[str], title: str, charts: list[dict[str, Any]]) -> dict[str, Any]:
+    section = {"uuid": _SECTION, "name": title, "display": True}
     section |= {"isReordered": True, "deleted": False, "isGenerated": False}
     return {
-        "searchFilter": f"tags.arm = 'transfer' and tags.results = '{results}'",
+        "searchFilter": only,
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
-        "selectedColumns": list(_COLUMNS),
+        "selectedColumns": list(columns),
         "runsHiddenMode": "SHOW_ALL",
         "isAccordionReordered": True,
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
-        "groupBy": {"aggregateFunction": "average", "groupByKeys": groups},
         "compareRunSections": [section],
-        "compareRunCharts": _charts(),
+        "compareRunCharts": charts,
     }
 
 
@@ -117,8 +138,8 @@ def _chart(kind: str, name: str, **settings: Any) -> dict[str, Any]:
     return {**plain, "runsCountToCompare": 10, "deleted": False, "isGenerated": False, **settings}
 
 
-def _line(metric: str) -> dict[str, Any]:
-    scales = {"scaleType": "linear", "xAxisScaleType": "linear", "xAxisKey": "step", "yAxisKey": "metric"}
+def _line(metric: str, x_scale: str = "linear") -> dict[str, Any]:
+    scales = {"scaleType": "linear", "xAxisScaleType": x_scale, "xAxisKey": "step", "yAxisKey": "metric"}
     plain = {"selectedXAxisMetricKey": "", "range": {}, "yAxisExpressions": [], "lineSmoothness": 0}
     settings = {**scales, **plain, "useGlobalLineSmoothing": True, "useGlobalXaxisKey": True}
     return _chart("LINE", metric, metricKey=metric, selectedMetricKeys=[metric], **settings)
@@ -126,6 +147,19 @@ def _line(metric: str) -> dict[str, Any]:
 
 def _axis(metric: str) -> dict[str, str]:
     return {"key": metric, "type": "METRIC"}
+
+
+def _newest(server: str, experiment: str) -> tuple[str, str]:
+    """(id of the experiment, results that its latest run belongs to); raises LookupError where there is none."""
+    found = _ask(server, f"experiments/get-by-name?experiment_name={quote(experiment)}")
+    number = str(found["experiment"]["experiment_id"])
+    return number, _tags(_search(server, number, "", 1)[0])["results"]
+
+
+def _share(server: str, experiment: str, view: Mapping[str, Any]) -> None:
+    """Put a view where an address can name it."""
+    tag = {"experiment_id": experiment, "key": _TAG, "value": json.dumps(view)}
+    _ask(server, "experiments/set-experiment-tag", tag)
 
 
 def _search(server: str, experiment: str, only: str, n: int) -> list[dict[str, Any]]:

@@ -95,11 +95,16 @@ def clipped(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - len(_CUT)] + _CUT
 
 
+def plain_name(text: str) -> str:
+    """The text as the name of a metric, a parameter or a tag: signs that mlflow refuses become ``_``."""
+    return _REFUSED.sub("_", text)
+
+
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested parameters as ``section.name`` -> text; lists are written as JSON, and signs mlflow refuses as ``_``."""
     flat: dict[str, str] = {}
     for name, value in params.items():
-        key = prefix + _REFUSED.sub("_", str(name))
+        key = prefix + plain_name(str(name))
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{key}.")
         else:

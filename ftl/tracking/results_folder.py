@@ -75,13 +75,13 @@ def read_results_folder(
             raise UserError(f"{folder}: no {name} there; give a folder that `dvc repro` or `ftl run` has filled")
     notes = []
     if params is None:
-        params = _json(folder / PARAMS)
+        params = read_params(folder)
         if not params:
             notes.append(f"{PARAMS} is missing: runs have no parameters")
     summary, results = read_summary(folder / SUMMARY), read_results(folder / RESULTS)
     _require_of_one_run(folder, summary, results)
     datasets = [str(name) for name in summary["dataset"].unique()]
-    fleets = _fleets(folder, datasets)
+    fleets = read_fleets(folder, datasets)
     unknown = [name for name in datasets if name not in fleets]
     if unknown and lineage is None:
         notes.append(f"{FLEETS} is missing: the data of {', '.join(unknown)} is unknown")
@@ -126,7 +126,12 @@ def dvc_hashes(folder: Path, datasets: list[str]) -> dict[str, str]:
     return {name: hashes[path] for name, path in paths.items() if path in hashes}
 
 
-def _fleets(folder: Path, datasets: list[str]) -> dict[str, dict[str, Any]]:
+def read_params(folder: Path) -> dict[str, Any]:
+    """The parameters that the folder says its results are made with; empty where it does not."""
+    return _json(folder / PARAMS)
+
+
+def read_fleets(folder: Path, datasets: list[str]) -> dict[str, dict[str, Any]]:
     """What is known of the fleets: fleets.json, else the cards of the prepared fleets."""
     known = _json(folder / FLEETS)
     for name in datasets:

@@ -25,10 +25,8 @@ NaN is left out, and an infinite value is named in the tag ``infinite`` instead,
 
 import json
 import math
-import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -40,7 +38,8 @@ from ftl.evaluation.comparison import target_runs
 from ftl.evaluation.headline import headline, overview_sentences
 from ftl.evaluation.summary import summarise
 from ftl.tracking.cells import CELL, Cell, cells_of, keys, rows_by_cell
-from ftl.tracking.record import DatasetInput, Point, RunRecord, flatten
+from ftl.tracking.record import Point, RunRecord
+from ftl.tracking.record_parts import csv_lines, csv_of, dataset_input, params_of, report_files, timed
 from ftl.tracking.results_folder import PARAMS, TABLES, ResultsFolder
 
 EXPERIMENTS = {"cell": "ftl", "seed": "ftl seeds", "report": "ftl reports"}
@@ -61,7 +60,6 @@ SEED_METRICS = (
 COST_METRICS = ("training_seconds", "bytes_sent", "bytes_received")
 HEADLINE_METRICS = ("delta_f1", "delta_f1_vs_local_long", "auroc_best_arm", "auroc_best_baseline")
 
-_SUFFIXES = {".html", ".md", ".png", ".svg", ".pdf", ".csv", ".tex", ".json", ".txt"}
 _NOT_SERIES = {"seed", "draw", "n_participants", "round"}
 
 
@@ -70,8 +68,7 @@ def results_records(content: ResultsFolder, now: int | None = None) -> list[RunR
 
     Args:
         content: The folder, read.
-        now: Milliseconds since 1970; each run starts one millisecond before the one ahead of it, because MLflow lists
-            the latest run first, and the list shall stand in the order of the summary.
+        now: Milliseconds since 1970, the start of the first run; the list shall stand in the order of the summary.
     """
     of_seed = _summaries_by_seed(content)
     records = [
@@ -79,7 +76,7 @@ def results_records(content: ResultsFolder, now: int | None = None) -> list[RunR
         *_seed_records(content, of_seed),
         *_report_records(content),
     ]
-    return _timed(records, int(time.time() * 1000) if now is None else now)
+    return timed(records, int(time.time() * 1000) if now is None else now)
 
 
 def _cell_records(content: ResultsFolder, of_seed: Mapping[int, pd.DataFrame]) -> Iterator[RunRecord]:
@@ -143,33 +140,16 @@ def _record(
         tags={**tags, **own, **content.lineage.tags(dataset), "level": level},
         params=params,
         points=tuple(points),
-        inputs=(_input(content, dataset),),
+        inputs=(dataset_input(content.lineage, dataset),),
         artifacts=artifacts,
         start=0,
         end=0,
     )
 
 
-def _timed(records: list[RunRecord], now: int) -> list[RunRecord]:
-    return [replace(record, start=now - number, end=now - number) for number, record in enumerate(records)]
-
-
-def _input(content: ResultsFolder, dataset: str) -> DatasetInput:
-    lineage = content.lineage
-    fingerprint, md5 = lineage.fingerprint(dataset), lineage.dvc_md5.get(dataset)
-    source = {"origin": lineage.origin.get(dataset, "unknown"), "fingerprint": fingerprint}
-    tags = {"mlflow.data.context": "experiment"}
-    if md5 is not None:
-        source["dvc_md5"] = tags["dvc_md5"] = md5
-    return DatasetInput(dataset, fingerprint, json.dumps(source), tags=tags)
-
-
 def _params(content: ResultsFolder) -> dict[str, dict[str, str]]:
-    """dataset -> its parameters, flat: of the section ``datasets`` the part that speaks of it alone, as ``source``."""
-    of_all = {name: value for name, value in content.params.items() if name != "datasets"}
-    datasets = content.params.get("datasets") or {}
-    names = [str(name) for name in content.summary["dataset"].unique()]
-    return {name: flatten({**of_all, "source": datasets.get(name) or {}}) for name in names}
+    """dataset -> its parameters, flat."""
+    return {str(name): params_of(content.params, str(name)) for name in content.summary["dataset"].unique()}
 
 
 def _summaries_by_seed(content: ResultsFolder) -> dict[int, pd.DataFrame]:
@@ -230,12 +210,9 @@ def _numbers_and_texts(row: Mapping[Any, Any], metrics: tuple[str, ...]) -> tupl
 
 
 def _node_tables(results: pd.DataFrame) -> dict[Cell, str]:
-    """Cell -> its rows of the results table as csv, formatted once for all: many small tables cost seconds."""
-    end = "\x1e\n"  # not a plain newline, which could stand in a quoted name
-    header, *lines = results.to_csv(index=False, lineterminator=end).split(end)[:-1]
-    return {
-        cell: "\n".join([header, *(lines[row] for row in rows)]) + "\n" for cell, rows in rows_by_cell(results).items()
-    }
+    """Cell -> its rows of the results table as csv."""
+    header, lines = csv_lines(results)
+    return {cell: csv_of(header, [lines[row] for row in rows]) for cell, rows in rows_by_cell(results).items()}
 
 
 def _json_of(row: Mapping[Any, Any]) -> str:
@@ -253,13 +230,8 @@ def _digits(summary: pd.DataFrame) -> int:
 
 def _report_artifacts(content: ResultsFolder, dataset: str) -> dict[str, str | Path]:
     """The report with its figures (those named after another dataset left out), the tables and the parameters."""
-    found: dict[str, str | Path] = {}
-    others = [str(name) for name in content.summary["dataset"].unique() if name != dataset]
-    report = content.folder / "report"
-    for file in sorted(report.rglob("*")) if report.is_dir() else []:
-        path = file.relative_to(report).as_posix()
-        if file.is_file() and file.suffix in _SUFFIXES and not _of_another(file.name, dataset, others):
-            found[path if path.startswith("figures/") else f"report/{path}"] = file
+    datasets = [str(name) for name in content.summary["dataset"].unique()]
+    found: dict[str, str | Path] = {**report_files(content.folder / "report", dataset, datasets)}
     found["summary.csv"] = _rows_of(content.summary, dataset)
     if content.rounds is not None:
         found["rounds.csv"] = _rows_of(content.rounds, dataset)
@@ -276,12 +248,3 @@ def _report_artifacts(content: ResultsFolder, dataset: str) -> dict[str, str | P
 def _rows_of(table: pd.DataFrame, dataset: str) -> str:
     own = table[table["dataset"] == dataset] if "dataset" in table else table
     return own.to_csv(index=False, lineterminator="\n")
-
-
-def _of_another(file: str, dataset: str, others: list[str]) -> bool:
-    """Does a file's name speak of another dataset, and not of this one?"""
-
-    def names(word: str) -> bool:
-        return re.search(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", file) is not None
-
-    return not names(dataset) and any(names(other) for other in others)

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ftl.errors import ConfigError
-from ftl.tracking.comparison import prepare_comparison
+from ftl.tracking.comparison import prepare_coldstart, prepare_comparison
 from ftl.tracking.database import artifact_root
 from ftl.tracking.environment import quiet_environment, shown, sqlite_file
 from ftl.tracking.servers import (
@@ -122,13 +122,15 @@ def studies_command(storage: str, host: str, port: int) -> list[str]:
 
 def _announce(servers: list[Server], open_browser: bool) -> None:
     address = servers[0].address
-    prepared = prepare_comparison(address)
+    prepared, coldstart = prepare_comparison(address), prepare_coldstart(address)
     print(f"MLflow UI: {address}", flush=True)
     for server in servers[1:]:
         print(f"Optuna dashboard: {server.address}/dashboard", flush=True)
     if prepared is not None:
         print(f"Where transfer helps, of the results recorded last: {prepared.charts}", flush=True)
         print(f"Their cells side by side: {prepared.comparison}", flush=True)
+    if coldstart is not None:
+        print(f"The cold start recorded last, over hours of history: {coldstart}", flush=True)
     print("Ctrl-C ends it.", flush=True)
     if open_browser:
-        webbrowser.open(address if prepared is None else prepared.charts)
+        webbrowser.open((coldstart or address) if prepared is None else prepared.charts)

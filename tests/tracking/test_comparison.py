@@ -3,7 +3,16 @@
 import json
 from urllib.parse import parse_qs, unquote
 
-from ftl.tracking.comparison import charts_page, compare_page, compared, prepare_comparison, view_state
+from ftl.tracking.coldstart_records import SERIES
+from ftl.tracking.comparison import (
+    charts_page,
+    coldstart_view,
+    compare_page,
+    compared,
+    prepare_coldstart,
+    prepare_comparison,
+    view_state,
+)
 from ftl.tracking.results_records import CELL_METRICS
 
 
@@ -42,5 +51,17 @@ def test_the_view_shows_metrics_that_cells_have_of_one_results_folder():
     assert set(shown) <= set(CELL_METRICS)
 
 
+def test_the_view_of_a_cold_start_shows_every_arm_over_the_length_of_history():
+    state = coldstart_view("abc")
+    assert state["searchFilter"] == "tags.results = 'abc'"
+    assert "groupBy" not in state
+    charts = state["compareRunCharts"]
+    assert {chart["metricKey"] for chart in charts} <= {*SERIES, "delta_f1", "delta_auroc"}
+    assert {(chart["type"], chart["xAxisKey"], chart["xAxisScaleType"]) for chart in charts} == {
+        ("LINE", "step", "log")
+    }
+
+
 def test_a_server_that_does_not_answer_has_no_comparison():
     assert prepare_comparison("http://127.0.0.1:9") is None
+    assert prepare_coldstart("http://127.0.0.1:9") is None

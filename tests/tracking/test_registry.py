@@ -80,6 +80,7 @@ def test_the_column_node_says_whose_rows_they_are(fleet: Fleet, model: Any) -> N
         (raw_table("n0").drop(columns=["bytes"]), {"node": "n0"}, "1 of the 7 feature columns .* first 'bytes'"),
         (raw_table("n0"), {}, "whose rows are these"),
         (raw_table("n0"), {"node": "n7"}, "node 'n7': the detector has no model of it"),
+        (raw_table("n0"), {"node": "n7", "newcomer": True}, "'n7': this detector .* holds nothing to score nodes with"),
         (raw_table("n0").drop(columns=["timestamp"]), {"node": "n0"}, "no time column"),
         (raw_table("n0").assign(power="much"), {"node": "n0"}, "column 'power' holds text"),
     ],

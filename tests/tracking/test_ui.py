@@ -16,6 +16,7 @@ from ftl.errors import ConfigError
 from ftl.tracking.recording import log_results_folder
 from ftl.tracking.studies_server import only_local
 from ftl.tracking.ui import find_studies, serve_ui, server_command, studies_command
+from tests.tracking.small_studies import write_coldstart
 
 
 def test_a_taken_port_is_a_clear_error(tmp_path):
@@ -100,6 +101,7 @@ def test_the_dashboard_answers_only_requests_that_name_this_machine():
 
 @pytest.mark.slow
 def test_runs_studies_and_a_comparison_are_shown_and_ctrl_c_ends_all(tmp_path, results_folder, database):
+    write_coldstart(results_folder)
     log_results_folder(results_folder, f"sqlite:///{database}")
     port, studies_port, home = free_port(), free_port(), tmp_path / "home"
     home.mkdir()
@@ -137,6 +139,7 @@ def check_pages(said, port, studies_port):
     with urlopen(f"http://127.0.0.1:{studies_port}/api/studies") as answer:
         assert [study["study_name"] for study in json.load(answer)["study_summaries"]] == ["threshold"]
     assert f"Optuna dashboard: http://127.0.0.1:{studies_port}/dashboard" in said
+    assert f"over hours of history: http://127.0.0.1:{port}/#/experiments/" in said
     address = next(line for line in said.splitlines() if "side by side" in line)
     runs = json.loads(parse_qs(address.partition("?")[2])["runs"][0])
     assert len(runs) == 6  # transfer, local_long and zero_shot of two datasets
