@@ -14,7 +14,7 @@ from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 
 OUR_PACKAGES = ("ftl", "pipelines")
-MOST_STAGES = 15
+MOST_STAGES = 16
 SCRIPT = re.compile(
     r"\bpython3?\s+(?:-\w\s+)*?(?:-m\s+pipelines\.(?P<module>\w+)|(?:\./)?pipelines/(?P<file>\w+)\.py)\b"
 )

@@ -8,8 +8,9 @@ import numpy as np
 from ftl.data.fleet import Fleet
 from ftl.detection.calibration import CalibrationScores, FleetScores
 from ftl.detection.settings import DetectionSettings
-from ftl.detection.thresholds import NEEDS_FLEET, THRESHOLDS
+from ftl.detection.thresholds import NEEDS_FLEET, row_thresholds
 from ftl.experiment.alarms import calibrated, rule_name, seconds_per_unit
+from ftl.experiment.fleet_reports import FleetReports, heard, speaks
 from ftl.experiment.scored import ScoredNode
 from ftl.tuning.objectives import METRICS, RANKING_METRICS, NodeAlarms, NodeObjective, node_objective
 
@@ -18,12 +19,21 @@ HALF_LIVES_KEPT = 16
 
 @dataclass(frozen=True)
 class _Smoothed:
-    """A model's scores on one node under one half-life; labels are those of the test rows of known label."""
+    """A model's scores on one node under one half-life: of all test rows, and which of them have a known label."""
 
     calibration: CalibrationScores
-    score: np.ndarray
-    label: np.ndarray
-    time: np.ndarray
+    all_scores: np.ndarray
+    all_time: np.ndarray
+    known: np.ndarray
+    label: np.ndarray  # of the rows of known label, like score and time
+
+    @property
+    def score(self) -> np.ndarray:
+        return self.all_scores[self.known]
+
+    @property
+    def time(self) -> np.ndarray:
+        return self.all_time[self.known]
 
 
 class ThresholdBench:
@@ -58,11 +68,11 @@ class ThresholdBench:
         """
         metric = objective if objective in METRICS else None
         judge = None if metric else node_objective(objective, alarm_budget)
-        sums = self._sums(numbers, detection)
+        reports = self._reports(numbers, detection)
         found: dict[int, list[float]] = {}
         for number in numbers:
             one = self.scored[number]
-            value = self._value(number, detection, sums.get(one.run), metric, judge)
+            value = self._value(number, detection, reports.heard_by(one), metric, judge)
             if not np.isnan(value):
                 found.setdefault(one.node, []).append(value)
         return {node: float(np.mean(values)) for node, values in sorted(found.items())}
@@ -89,26 +99,26 @@ class ThresholdBench:
         self, number: int, detection: DetectionSettings, sums: FleetScores | None, ranks_alone: bool
     ) -> NodeAlarms:
         smoothed = self._of_half_life(number, detection.smoothing_half_life)
-        threshold = np.inf
+        threshold: float | np.ndarray = np.inf
         if not ranks_alone:
             calibration = smoothed.calibration
             if sums is not None:
                 calibration = CalibrationScores(**{**vars(calibration), "fleet": sums})
             name = rule_name(self.scored[number], self.fleet.protocol, detection)
-            threshold = THRESHOLDS[name](calibration, detection)
+            threshold = row_thresholds(name, calibration, detection, smoothed.all_scores, smoothed.all_time)
+            threshold = threshold if isinstance(threshold, float) else threshold[smoothed.known]
         return NodeAlarms(smoothed.score, smoothed.label, smoothed.time, threshold, self.seconds_per_unit)
 
-    def _sums(self, numbers: Sequence[int], detection: DetectionSettings) -> dict[object, FleetScores]:
-        """By run, what its nodes have sent each other; empty where the rule does not ask for it."""
-        sums: dict[object, FleetScores] = {}
+    def _reports(self, numbers: Sequence[int], detection: DetectionSettings) -> FleetReports:
+        """What nodes have sent each other; nothing where the rule does not ask for it."""
+        reports = FleetReports(detection)
         if detection.threshold not in NEEDS_FLEET:
-            return sums
-        runs = {self.scored[number].run for number in numbers}
+            return reports
+        listened_to = heard(self.scored[number] for number in numbers)
         for number, one in enumerate(self.scored):
-            if one.run in runs:
-                own = self._of_half_life(number, detection.smoothing_half_life).calibration.sums()
-                sums[one.run] = sums[one.run] + own if one.run in sums else own
-        return sums
+            if speaks(one, listened_to):
+                reports.add(one, self._of_half_life(number, detection.smoothing_half_life).calibration)
+        return reports
 
     def _of_half_life(self, number: int, half_life: float) -> _Smoothed:
         if half_life not in self._smoothed:
@@ -122,6 +132,6 @@ class ThresholdBench:
             calibration, scores, rows = calibrated(self.fleet, self.scored[number], half_life)
             label = np.asarray(self.fleet.label[rows])
             known = label >= 0
-            time = np.asarray(self.fleet.time[rows])[known]
-            found = kept[number] = _Smoothed(calibration, scores[known], label[known], time)
+            time = np.asarray(self.fleet.time[rows])
+            found = kept[number] = _Smoothed(calibration, scores, time, known, label[known])
         return found

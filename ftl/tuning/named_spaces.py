@@ -14,6 +14,9 @@ RULE_KEYS = {
     "federated_summary": ("detection.summary_spread",),
     "fixed": ("detection.fixed_threshold",),
     "fixed_on_scaled": ("detection.fixed_threshold",),
+    "fleet_percentile": ("detection.percentile",),
+    "trailing": ("detection.percentile", "detection.trailing_days", "detection.trailing_lag_hours"),
+    "trailing_fleet": ("detection.percentile", "detection.trailing_days", "detection.trailing_lag_hours"),
 }
 """Rules of thresholds, and the parameters that each of them reads."""
 ARM_IDLE_KEYS = {

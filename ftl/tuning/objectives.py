@@ -29,13 +29,14 @@ class NodeAlarms:
         score: Smoothed scores, shape (T,).
         label: 0 or 1, shape (T,).
         time: Shape (T,).
+        threshold: One number, or one per row, shape (T,).
         seconds_per_unit: Seconds of one unit of time, None where unknown.
     """
 
     score: np.ndarray
     label: np.ndarray
     time: np.ndarray
-    threshold: float
+    threshold: float | np.ndarray
     seconds_per_unit: float | None
 
     def metric(self, name: str) -> float:

@@ -115,7 +115,7 @@ class Space:
         return {key: _described(of_key) for key, of_key in sorted(self.ranges.items())}
 
 
-_SCORING = ("detection.score", "detection.variance_floor")
+_SCORING = ("detection.score", "detection.variance_floor", "detection.variance_shrinkage")
 
 
 def space_of(params: Mapping[str, Any], n_nodes: int, has_days: bool) -> Space:

@@ -19,7 +19,7 @@ from ftl.federation.settings import FederationSettings, SelectionSettings
 from ftl.tuning.training import train_rounds, tune_targets
 
 MODEL_SECTIONS = ("model", "training", "optimizer", "supervision", "local")
-SCORING_KEYS = ("score", "variance_floor")
+SCORING_KEYS = ("score", "variance_floor", "variance_shrinkage")
 _made: set[tuple[str, Path]] = set()
 
 
@@ -66,7 +66,7 @@ class TrialStages:
         """Scores of these nodes (all if None) with the models of a federated stage."""
         own = self._federated_params(params, n_rounds)
         if arm != "zero_shot":
-            own["transfer"] = {**own["transfer"], **{key: params["transfer"][key] for key in ("n_epochs",)}}
+            own["transfer"] = {**own["transfer"], **{key: params["transfer"][key] for key in ("n_epochs", "proximal")}}
             own["transfer"]["decoder_init"] = params["transfer"]["decoder_init"] if arm == "transfer" else "keep"
         out = self.store / f"targets-{digest(own, arm, nodes)[:16]}"
         training, transfer = training_settings(own), section(own, "transfer", TransferSettings)
@@ -96,8 +96,9 @@ class TrialStages:
     def _local_params(self, params: Mapping[str, Any]) -> Params:
         own = dict(self.base) | {name: params[name] for name in MODEL_SECTIONS}
         own.pop("tune", None)
-        own["federate"] = {**self.base["federate"], "n_rounds": 1, "n_local_epochs": 1}  # no long-trained local models
-        own["transfer"] = {**self.base["transfer"], "n_epochs": 1, "decoder_init": "keep"}
+        brief = {"method": "fedavg", "n_rounds": 1, "n_local_epochs": 1}  # no long-trained local models
+        own["federate"] = {**self.base["federate"], **brief}
+        own["transfer"] = {**self.base["transfer"], "n_epochs": 1, "decoder_init": "keep", "proximal": 0.0}
         own["select"] = {**self.base["select"], "rank_by": params["select"]["rank_by"]}
         own["detection"] = {**self.base["detection"], **{key: params["detection"][key] for key in SCORING_KEYS}}
         return own

@@ -3,7 +3,6 @@
 The method's own parts, without what no trial asks for: the centralised oracle, the long-trained local models.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +11,10 @@ from safetensors.torch import save_file
 
 from ftl.detection.settings import ScoringSettings
 from ftl.errors import UserError
-from ftl.experiment.federated import choose_cohorts, stacks, train_group
-from ftl.experiment.handover import COHORTS_FILE, GLOBAL_FILE, read_cohorts, read_global, read_ranking
+from ftl.experiment.candidates import candidates_of
+from ftl.experiment.cohorts import choose_cohorts
+from ftl.experiment.federated import group_models, stacks, train_group
+from ftl.experiment.handover import GLOBAL_FILE, read_cohorts, read_global, write_cohorts
 from ftl.experiment.progress import UnitReport
 from ftl.experiment.scored import ScoredWriter
 from ftl.experiment.scoring import Judge
@@ -44,17 +45,16 @@ def train_rounds(
         earlier: A unit of this function of fewer rounds and otherwise equal settings.
     """
     task = Task.open(fleet, paradigm, seed, training)
-    cohorts = choose_cohorts(read_ranking(local), select, seed)
+    cohorts = choose_cohorts(candidates_of(task, local, select), select, seed)
     models: list[StackedState] = []
     for number, group in enumerate(stacks(cohorts)):
         start = None if earlier is None else read_fit_state(earlier / _state_file(number))
         result = train_group(task, group, federate, folder, f"federated-{number}", report, start)
         if not np.isfinite(result.losses.numpy()).all() and task.paradigm.network == "autoencoder":
             raise UserError(f"{task.fleet.name}: federated training diverged; lower optimizer.learning_rate")
-        first = np.cumsum([0, *(len(cohort.participants) for cohort in group)])[:-1]
-        models.append(take(result.network, first.tolist()))
+        models.append(group_models(task, group, result, federate))
         write_fit_state(folder / _state_file(number), result)
-    (folder / COHORTS_FILE).write_text(json.dumps([vars(cohort) for cohort in cohorts], indent=0) + "\n")
+    write_cohorts(folder, cohorts)
     save_file(join(models), folder / GLOBAL_FILE)
 
 
@@ -76,22 +76,24 @@ def tune_targets(
     judge = Judge(task.fleet, task.paradigm, task.earlier_rows(), training.model, scoring)
     tuner = Tuner(task, transfer, judge, folder, report)
     cohorts, models = read_cohorts(federated), read_global(federated)
+    of_cohorts = tuner.variances_of(cohorts, models)
     chosen = set(range(task.n_nodes) if nodes is None else nodes)
     pairs: list[tuple[int, int]] = []
     with ScoredWriter(folder) as writer:
         for number, cohort in enumerate(cohorts):
             model = take(models, [number])
             took_part = [node for node in cohort.participants if node in chosen]
-            writer.write(tuner.as_it_is("zero_shot", cohort, "participant", model, took_part))
+            writer.write(tuner.as_it_is("zero_shot", cohort, "participant", model, took_part, of_cohorts[number]))
             targets = [node for node in cohort.targets(task.n_nodes) if node in chosen]
             if arm == "zero_shot":
-                writer.write(tuner.as_it_is("zero_shot", cohort, "target", model, targets))
+                writer.write(tuner.as_it_is("zero_shot", cohort, "target", model, targets, of_cohorts[number]))
             else:
                 pairs += [(number, node) for node in targets]
         for first in range(0, len(pairs), MAX_STACK):
             which, received_by = zip(*pairs[first : first + MAX_STACK], strict=True)
             tuned = tuner.tune(take(models, which), received_by, arm == "full_fine_tune", f"{arm}-{first}")
-            writer.write(tuner.judged(arm, [cohorts[number] for number in which], received_by, tuned))
+            of = [cohorts[number] for number in which]
+            writer.write(tuner.judged(arm, of, received_by, tuned, [of_cohorts[number] for number in which]))
 
 
 def rungs(n_rounds: int) -> list[int]:

@@ -21,7 +21,10 @@ StandIns = dict[str, Callable[[Path], object]]
 ALL = [command for page in PAGES for command in commands_of(page)]
 PAGES_TO_RUN = [page for page in PAGES if any(reason_not_to_run(command) is None for command in commands_of(page))]
 MADE_BY_IT = ("--out", "-o", "--into", "--storage")
-EXPERIMENTS = ("ftl seeds", "ftl reports", "ftl trials", "ftl studies", "ftl detectors")
+EXPERIMENTS = (
+    *("ftl seeds", "ftl reports", "ftl trials", "ftl studies", "ftl detectors"),
+    *("ftl policies", "ftl methods", "ftl labels", "ftl drift"),
+)
 """Names in MLflow that look like commands."""
 
 
