@@ -114,7 +114,8 @@ def parse_csv(content: bytes, where: str) -> pa.Table:
     if not content.strip():
         return pa.table({})
     # One block: the types of csv columns are inferred from the first block alone.
-    one_block = pa.csv.ReadOptions(block_size=len(content) + 1)
+    # One thread: a process that ends right after, as on an error, can abort while Arrow still starts its threads.
+    one_block = pa.csv.ReadOptions(block_size=len(content) + 1, use_threads=False)
     return pa.csv.read_csv(pa.BufferReader(content), read_options=one_block, convert_options=EMPTY_IS_MISSING)
 
 

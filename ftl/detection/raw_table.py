@@ -8,13 +8,15 @@ import pandas as pd
 import pyarrow as pa
 
 from ftl.data.column_readers import Advice, could_be_label_or_index, some, time_unit_of
-from ftl.data.node_reading import Roles, read_node_table
+from ftl.data.node_reading import UNLIKE, Roles, read_node_table
 from ftl.data.node_table import NodeTable
 from ftl.data.table_files import TableInMemory, TableReader
 from ftl.detection.raw_rows import RowRules
 from ftl.errors import TelemetryError
 
 USUAL_TIME_COLUMNS = ("timestamp", "step", "time")
+SEVERAL_NODES, FEW_ROWS = 0.4, 20
+"""A table is of several nodes where so large a share of its rows, of so many at least, repeat a time otherwise."""
 ADVICE = Advice(
     time="give dates (ISO text or datetimes), or name the time column",
     label="leave the column out",
@@ -61,7 +63,14 @@ def read_raw_table(
             f"{where}: time column {time!r} counts {unit}, the model was trained on {rules.time_unit}; {ADVICE.time}"
         )
     roles = Roles(time=time, features=wanted, advice=ADVICE, time_unit=rules.number_unit, treatments=treatments)
-    return read_node_table(node_id, reader, roles, where)
+    read = read_node_table(node_id, reader, roles, where)
+    unlike = read.treatments.get(UNLIKE, 0)
+    if reader.n_rows >= FEW_ROWS and unlike > SEVERAL_NODES * reader.n_rows:
+        raise TelemetryError(
+            f"{where}: {unlike:,} of {reader.n_rows:,} rows have the time of another row and other values: are they of "
+            "several nodes? Name each row's node in a column 'node', or give one table per node"
+        )
+    return read
 
 
 def _time_column(names: Sequence[str], rules: RowRules, asked: str | None, where: str) -> str:

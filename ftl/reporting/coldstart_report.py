@@ -58,8 +58,10 @@ def _opening(subjects: list[ColdSubject]) -> Section:
 
 def _data_sentence(cold: ColdSubject) -> str:
     text = f"{cold.dataset}: {ORIGINS.get(cold.origin, UNKNOWN)}. {count(cold.n_nodes, 'node')}"
-    text += f", {count(cold.n_features, 'feature')}" if cold.n_features else ""
     rows = cold.tables.rows
+    judged = rows.loc[rows["f1"].notna(), "node"].nunique() if len(rows) else cold.n_nodes
+    text += f", {judged} of them with test anomalies" if judged < cold.n_nodes else ""
+    text += f", {count(cold.n_features, 'feature')}" if cold.n_features else ""
     text += f"; {count(rows['seed'].nunique(), 'seed')}" if len(rows) else ""
     return f"{text}; {cold.protocol} protocol."
 

@@ -14,7 +14,7 @@ from ftl.reporting.coldstart_words import difference_rows, from_words, rule_word
 from ftl.reporting.definitions import COLDSTART_DEFINITIONS
 from ftl.reporting.formats import UNDEFINED, data_size, difference, number, share, whole
 from ftl.studies.coldstart.arms import ARMS, POLICY
-from ftl.studies.coldstart.words import hours_words
+from ftl.studies.coldstart.words import NO_YARDSTICK, has_yardstick, hours_words
 
 CHIEF = (POLICY, "zero_shot", "federated_pca", "local_rehearsed", "local_fleet", "local")
 """The arms of the page; all others stand in the CSV."""
@@ -38,7 +38,9 @@ _NUMBER = re.compile(r"\d[\d.,]*(?:e[+-]?\d+)?")
 
 def coldstart_blocks(cold: ColdSubject) -> list[Block]:
     """All tables of one dataset with the words between them."""
-    blocks: list[Block] = [Paragraph(f"{_capital(rule_words(cold))}: {_usable_words(cold)}."), *usable_tables(cold)]
+    known = has_yardstick(cold.tables.usable)
+    usable = f"{rule_words(cold)}: {_usable_words(cold)}" if known else NO_YARDSTICK
+    blocks: list[Block] = [Paragraph(f"{_capital(usable)}."), *usable_tables(cold)]
     if sentence := worst_sentence(cold):
         blocks.append(Paragraph(sentence))
     blocks += [*difference_tables(cold)]

@@ -9,7 +9,7 @@ from ftl.reporting.coldstart_subject import ColdSubject
 from ftl.reporting.federation_bought import BOUGHT, COST, LINEAR, LINEAR_BOUGHT, METRICS, RAW_VALUE_BYTES, beside_words
 from ftl.reporting.formats import data_size, difference, number, share
 from ftl.studies.coldstart.arms import ALL_ARMS, ARMS, POLICY
-from ftl.studies.coldstart.words import hours_words, length_words
+from ftl.studies.coldstart.words import NO_YARDSTICK, has_yardstick, hours_words, length_words
 
 MOST_LOST = 0.005
 """By so much AUROC may the transfer policy be worse than the local model, and no more."""
@@ -33,6 +33,8 @@ def cold_sentences(cold: ColdSubject) -> tuple[str, str, str]:
 
 def federation_clause(cold: ColdSubject) -> str:
     """From when on alarms can be used: with the policy, alone, and with the best arm that shares no weights."""
+    if not has_yardstick(cold.tables.usable):
+        return NO_YARDSTICK
     best = best_without_weights(cold)
     told = f"{rule_words(cold)} {from_words(hours_of(cold, POLICY))} with the transfer policy, "
     told += f"{from_words(hours_of(cold, 'local'))} alone (local)"
@@ -45,6 +47,8 @@ def linear_clause(cold: ColdSubject) -> str:
     """The same of federated PCA."""
     if LINEAR not in arms_of(cold):
         return f"the cold start did not try {LINEAR}"
+    if not has_yardstick(cold.tables.usable):
+        return "hours until alarms are usable cannot be said either"
     return f"with it a node that joins has usable alarms {from_words(hours_of(cold, LINEAR))}"
 
 

@@ -124,6 +124,13 @@ class Bought:
         return float(runs[name].astype("float64").mean()) if name in runs and len(runs) else nan
 
 
+def target_words(runs: pd.DataFrame) -> list[str]:
+    """``15 target nodes``, and how many of them F1 and AUROC are of, where not of all."""
+    nodes, judged = runs["node"].nunique(), runs.loc[runs["n_test_anomalies"] > 0, "node"].nunique()
+    told = [count(nodes, "target node")]
+    return told if judged == nodes else [*told, f"{judged} of them with test anomalies"]
+
+
 def verdict(cell: "pd.Series[Any] | Mapping[str, Any]") -> str:
     """A gain only against both controls; the verdict is also said when it is "no difference".
 
@@ -151,7 +158,7 @@ def _federation(bought: Bought) -> str:
     else:
         against = bought.against_controls(bought.transfer)
         paradigm, cohort = bought.headline
-        where = bought.where(paradigm, str(cohort), count(bought.transfer["node"].nunique(), "target node"))
+        where = bought.where(paradigm, str(cohort), *target_words(bought.transfer))
         told = f"not known, since {_unscored(against)}"
         if _is_scored(against):
             controls = "against a node's own model (local) and the same trained as long (local_long)"

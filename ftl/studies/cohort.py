@@ -202,6 +202,19 @@ def divergence_of(residual: np.ndarray, variance: np.ndarray) -> float:
     return float(np.mean(np.square(residual, dtype=np.float64).mean(axis=0) / (variance + VARIANCE_FLOOR)))
 
 
+def strangeness_of(residual: np.ndarray, variance: np.ndarray, muted: np.ndarray) -> float:
+    """The same of the feature in the middle: what half of a node's features exceed.
+
+    Muted features (F,) are left out; NaN where all are. A single feature that has gone wild makes a node
+    diverge, other units or another role make it strange.
+    """
+    told = ~muted
+    if not told.any():
+        return float("nan")
+    ratios = np.square(residual[:, told], dtype=np.float64).mean(axis=0) / (variance[told] + VARIANCE_FLOOR)
+    return float(np.median(ratios))
+
+
 def unmuted(node: NodeTelemetry, residual: np.ndarray) -> np.ndarray:
     """Residuals (T, F) with 0 for the features of which the node tells nothing, in place."""
     residual[:, node.muted] = 0.0

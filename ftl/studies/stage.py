@@ -11,7 +11,7 @@ from ftl.data.fleet import Fleet
 from ftl.experiment.progress import UnitReport
 from ftl.experiment.units import Unit, run_stage, unit_folders
 from ftl.studies.folds import Fold
-from ftl.studies.telemetry import require_time_order
+from ftl.studies.telemetry import require_anomalies, require_time_order
 
 ROWS_FILE = "rows.parquet"
 
@@ -34,9 +34,10 @@ def run_study(
         The rows of all folds, with the columns dataset, protocol, seed and fold in front.
 
     Raises:
-        TelemetryError: If training and test rows of a node interleave.
+        TelemetryError: If training and test rows of a node interleave, or no test row is labelled anomalous.
     """
     require_time_order(fleet)
+    require_anomalies(fleet)
     units = [Unit(fold.name, partial(_write_rows, study, fold)) for fold in folds]
     run_stage(f"{name} {fleet.name}", units, out, work, fleet.fingerprint, [vars(fold) for fold in folds], *depends_on)
     parts = []

@@ -168,6 +168,21 @@ def require_time_order(fleet: Fleet) -> None:
             )
 
 
+def require_anomalies(fleet: Fleet) -> None:
+    """Refuse a fleet on whose test rows no alarm can be right.
+
+    Raises:
+        TelemetryError: If no test row of any node is labelled anomalous.
+    """
+    labels = np.concatenate([fleet.label[fleet.rows(node, TEST)] for node in range(len(fleet.node_ids))])
+    if not (labels == 1).any():
+        raise TelemetryError(
+            f"{fleet.name}: none of the {len(labels):,} test rows is labelled anomalous ({(labels == -1).sum():,} are "
+            "of unknown label), so that no alarm can be judged right or wrong. Name the label column under 'label' in "
+            "fleet.yaml, or bring telemetry whose last fifth has known anomalies"
+        )
+
+
 def racks_of(fleet: Fleet) -> dict[str, str | None]:
     """The rack of each node, None where it is unknown."""
     return dict(zip(fleet.node_ids, fleet.racks, strict=True))

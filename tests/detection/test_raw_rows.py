@@ -154,6 +154,14 @@ def test_a_table_that_does_not_fit_is_refused_by_name(tmp_path: Path, spoil, mes
     assert "node n0" in str(refused.value)
 
 
+def test_rows_of_several_nodes_are_not_taken_for_one(tmp_path: Path) -> None:
+    detector = untrained(prepared(tmp_path, tables()))
+    both = pd.concat([raw_table("n0"), raw_table("n1")])
+    with pytest.raises(TelemetryError, match="have the time of another row and other values.*a column 'node'"):
+        detector.score_node(both, "n0")
+    detector.score_node(pd.concat([raw_table("n0")] * 2), "n0")  # each row twice is one node
+
+
 def test_columns_that_the_model_does_not_know_are_left_out_and_counted(tmp_path: Path) -> None:
     detector = untrained(prepared(tmp_path, tables()))
     raw = raw_table("n0")

@@ -99,6 +99,17 @@ def test_training_rows_behind_test_rows_are_refused(study_tables, study_fleet, f
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("label", "unknown"), [(0, 0), (None, 176)])
+def test_a_fleet_on_which_no_alarm_can_be_judged_is_refused(
+    study_tables, study_fleet, tmp_path: Path, label: int | None, unknown: int
+) -> None:
+    silent = {name: table.assign(label=label) for name, table in study_tables().items()}
+    fleet = read_fleet(study_fleet(silent))
+    with pytest.raises(TelemetryError, match=rf"none of the 176 test rows is labelled anomalous \({unknown} are"):
+        run_study("tiny", fleet, FOLDS, tiny, tmp_path / "out", tmp_path / "work")
+    assert not (tmp_path / "out").exists()
+
+
 SMALLEST = (
     "model.hidden=[6,4]", "model.latent=4", "training.batch_size=16", "coldstart.hours=[4]",
     "coldstart.steps_per_round=4", "coldstart.local_steps=4", "coldstart.fine_tune_steps=2", "coldstart.few_steps=1",
@@ -131,8 +142,8 @@ def test_a_killed_cold_start_ends_as_one_in_one_go(like_fleet: Path, tmp_path: P
     [
         ("hours=[0]", "coldstart.hours must list different positive numbers"),
         ("hours=[2,2]", "coldstart.hours must list different positive numbers"),
-        ("seeds=[]", "coldstart.seeds must name at least one"),
-        ("seeds=[1,1]", "coldstart.seeds.*none of them twice"),
+        ("seeds=[]", "coldstart.seeds must list different numbers >= 0"),
+        ("seeds=[1,1]", "coldstart.seeds must list different numbers >= 0"),
         ("rebase=some", "coldstart.rebase: unknown 'some'; known: none, fleet, all"),
         ("n_folds=1", "coldstart.n_folds must be >= 2; got 1"),
         ("pseudo_rows=0", "coldstart.pseudo_rows must be positive"),

@@ -203,12 +203,15 @@ def drifting_nodes(evidence: Evidence) -> Iterator[Finding]:
         if 2 * len(firing) >= len(inspection.nodes):
             when, rule = "as thresholds are set on the past", "fleet"
         whose = f"node {worst.node_id}: {percent(worst.drift_share)} of its later train rows"
+        unknown = inspection.time_unit == "steps" and inspection.window_seconds is None
+        needs = "; it needs window_minutes in fleet.yaml" if unknown else ""
         yield Finding(
             NOTE,
             f"{count(len(firing), 'node drifts', 'nodes drift')} within the train part; {len(told)} can be told",
             f"{whose} exceed what 2 % of the earlier ones do",
             len(firing),
-            f"{when}, -S prepare.rebase={rule} reads rows as the distance to the node's last day (docs/drift.md)",
+            f"{when}, -S prepare.rebase={rule} reads rows as the distance to the node's last day (docs/drift.md)"
+            f"{needs}",
         )
 
 

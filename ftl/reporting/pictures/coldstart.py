@@ -18,7 +18,7 @@ from ftl.reporting.pictures import ink
 from ftl.reporting.pictures.picture import Picture, png_of
 from ftl.reporting.pictures.wording import listed
 from ftl.studies.coldstart.arms import POLICY
-from ftl.studies.coldstart.words import hours_words
+from ftl.studies.coldstart.words import has_yardstick, hours_words
 from ftl.studies.tables import node_means
 
 KINDS = ("coldstart", "coldstart_alarms")
@@ -90,7 +90,7 @@ def against_history(means: pd.DataFrame, metrics: tuple[str, ...], cold: ColdSub
     handles: list[Line2D | Patch] = [
         Line2D([], [], **_style(number), label=ink.plain(arm)) for number, arm in enumerate(arms)
     ]
-    if "f1" in metrics and len(cold.tables.usable):
+    if "f1" in metrics and len(cold.tables.usable) and has_yardstick(cold.tables.usable):
         handles.append(Patch(facecolor=_USABLE, edgecolor="0.5", label="usable"))
     ink.below(figure, handles, 5 if len(metrics) > 2 else 2)
     ink.fit(figure, 0.55, (0.5, 0.5), bottom=0.58)
@@ -129,6 +129,8 @@ def _scale(axes: Axes, metric: str, means: pd.DataFrame) -> None:
         axes.yaxis.set_major_formatter(
             FuncFormatter(lambda value, _: f"{value:.1%}" if value < 0.01 else f"{value:.0%}")
         )
+    elif np.isnan(highest):  # none of the targets has a test anomaly
+        axes.set_ylim(0, 1)
     elif metric == "auroc":
         axes.set_ylim(min(0.5, float(means[["mean", "low"]].min().min()) - 0.02), min(1.0, highest + 0.02))
     else:
@@ -138,7 +140,7 @@ def _scale(axes: Axes, metric: str, means: pd.DataFrame) -> None:
 def _mark_usable(axes: Axes, metric: str, cold: ColdSubject) -> None:
     """The region in which alarms count as usable."""
     usable = cold.tables.usable
-    if usable.empty or metric not in ("f1", "fpr"):
+    if usable.empty or not has_yardstick(usable) or metric not in ("f1", "fpr"):
         return
     bottom, top = axes.get_ylim()
     if metric == "f1":
@@ -185,7 +187,7 @@ def _caption(cold: ColdSubject, kind: str) -> str:
             "every event, and is of no use; read this beside the false-positive rate."
         )
     usable = cold.tables.usable
-    if usable.empty:
+    if usable.empty or not has_yardstick(usable):
         return read
     told = listed(f"{arm} {from_words(hours_of(cold, arm))}" for arm in arms)
     return (

@@ -10,7 +10,7 @@ from ftl.models.state import StackedState, join, repeat, take
 from ftl.randomness import derive_seed
 from ftl.sharing import FleetScale
 from ftl.studies.alarms import Alarming, Scored
-from ftl.studies.cohort import Reference, Shared, divergence_of, own_scale, unmuted
+from ftl.studies.cohort import Reference, Shared, divergence_of, own_scale, strangeness_of, unmuted
 from ftl.studies.coldstart.joining import Joining
 from ftl.studies.coldstart.settings import ColdStartSettings
 from ftl.studies.layers import layer_divergence, layer_profile, layers_to_freeze
@@ -45,6 +45,7 @@ class JoiningModels:
 
     Attributes:
         divergence: Of the global model from each node's known rows.
+        strangeness: The same of the feature in the middle, :func:`ftl.studies.cohort.strangeness_of`.
         layers: Per node, the divergence of each encoder layer.
         frozen: Per node, the encoder layers that selective fine-tuning leaves as they are.
         fitted: By kind of model.
@@ -53,6 +54,7 @@ class JoiningModels:
     joining: Sequence[Joining]
     shared: Shared
     divergence: list[float]
+    strangeness: list[float]
     layers: list[np.ndarray]
     frozen: list[tuple[int, ...]]
     fitted: dict[str, Fitted]
@@ -110,7 +112,7 @@ def fit_joining(
             encoder layers are frozen or not. Where they have not, by what is usual among whole histories.
     """
     if not joining:
-        return JoiningModels((), shared, [], [], [], {})
+        return JoiningModels((), shared, [], [], [], [], {})
     in_fleet = [one.node.scaled(one.history, shared.scale) for one in joining]
     in_own = [one.node.scaled(one.history, own_scale(one.history, shared.scale)) for one in joining]
     seeds = [derive_seed(seed, "joining", one.node.node, str(one.hours)) for one in joining]
@@ -147,13 +149,13 @@ def fit_joining(
         "full_fine_tune": lambda: tuned(all_of_it, settings.fine_tune_steps),
         "selective": lambda: tuned(frozen, settings.fine_tune_steps),
     }
-    divergence = [
-        divergence_of(unmuted(one.node, global_model.residual(0, rows)), shared.reference.variance)
-        for one, rows in zip(joining, in_fleet, strict=True)
-    ]
-    return JoiningModels(
-        joining, shared, divergence, layers, frozen, {kind: makers[kind]() for kind in kinds if kind in makers}
-    )
+    variance, divergence, strangeness = shared.reference.variance, [], []
+    for one, rows in zip(joining, in_fleet, strict=True):
+        residual = unmuted(one.node, global_model.residual(0, rows))
+        divergence.append(divergence_of(residual, variance))
+        strangeness.append(strangeness_of(residual, variance, one.node.muted))
+    fitted = {kind: makers[kind]() for kind in kinds if kind in makers}
+    return JoiningModels(joining, shared, divergence, strangeness, layers, frozen, fitted)
 
 
 def _usual_layers(joining: Sequence[Joining], layers: Sequence[np.ndarray]) -> dict[float | None, np.ndarray]:

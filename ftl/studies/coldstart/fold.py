@@ -162,8 +162,9 @@ def _situation(models: JoiningModels, number: int, telemetry: FleetTelemetry) ->
     one = models.joining[number]
     return Situation(
         n_rows=one.n_rows,
-        hours=_hours(one, telemetry),
+        hours=_hours(one, telemetry) if one.hours is None else one.hours,
         divergence=models.divergence[number],
+        strangeness=models.strangeness[number],
         of_participants=models.shared.reference.divergence,
         frozen=models.frozen[number],
         n_layers=len(models.shared.layers.layers),

@@ -14,6 +14,10 @@ COHERENT = 5.0
 """Participants fit their own global model no worse than this many times their residual variance, in the median. Where
 they do not, nodes have no scale in common (other units, other roles), and the global model speaks of none of them."""
 
+STRANGE = 25.0
+"""The global model misses half of a node's features by more than five times what it misses them by on participants (in
+squares, 25): the node is of another kind than they, however well they fit each other."""
+
 A_DAY = 24.0
 OWN_ROWS = 50.0
 """Rows after which a node's own detectors weigh as much as the global ones, and no more before a day is over."""
@@ -28,9 +32,10 @@ class Situation:
 
     Attributes:
         n_rows: Of the node's history.
-        hours: Its length.
+        hours: Its length, rows that are labelled anomalous and left out included.
         divergence: Of the global model from the node's rows, :func:`ftl.studies.cohort.divergence_of`.
-        of_participants: The same of each participant, shape (N,).
+        strangeness: The same of the feature in the middle, :func:`ftl.studies.cohort.strangeness_of`.
+        of_participants: The divergence of each participant, shape (N,).
         frozen: Encoder layers on which the node does not diverge.
         n_layers: Of the encoder.
     """
@@ -38,6 +43,7 @@ class Situation:
     n_rows: int
     hours: float
     divergence: float
+    strangeness: float
     of_participants: np.ndarray
     frozen: tuple[int, ...]
     n_layers: int
@@ -67,7 +73,17 @@ def decide(situation: Situation) -> Decision:
     """
     usual = float(np.median(situation.of_participants))
     if not usual <= COHERENT:
-        return _on_its_own(situation, usual)
+        return _on_its_own(
+            situation,
+            f"participants diverge from their own global model ({usual:.3g} times their residual variance, limit "
+            f"{COHERENT:g}): the nodes have no common scale",
+        )
+    if not situation.strangeness <= STRANGE:
+        return _on_its_own(
+            situation,
+            f"the global model misses half of its features by {situation.strangeness:.3g} times the participants' "
+            f"residual variance or more (limit {STRANGE:g}): it is of another kind than they",
+        )
     if situation.hours < A_DAY:
         own = min(0.25, 0.5 * situation.n_rows / (situation.n_rows + OWN_ROWS))
         weights = {"zero_shot": 0.5 - own, "federated_pca": 0.5 - own, "selective": own, "pca": own}
@@ -87,11 +103,7 @@ def decide(situation: Situation) -> Decision:
     )
 
 
-def _on_its_own(situation: Situation, usual: float) -> Decision:
-    why = (
-        f"participants diverge from their own global model ({usual:.3g} times their residual variance, limit "
-        f"{COHERENT:g}): the nodes have no common scale"
-    )
+def _on_its_own(situation: Situation, why: str) -> Decision:
     if situation.hours < A_DAY:
         return Decision("own components", {"pca": 1.0}, f"{why}; {situation.n_rows} rows are too few for a net")
     return Decision("local", {"local": 1.0}, why)

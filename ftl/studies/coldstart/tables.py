@@ -67,7 +67,8 @@ def usable(summary: pd.DataFrame, settings: ColdStartSettings) -> pd.DataFrame:
     """From which length of history on an arm's alarms can be used.
 
     That is where its mean F1 is at least `share_of_full` of what the arm `local` has with the whole history, and its
-    mean false-positive rate at most `max_fpr`, there and at every longer history that was tried.
+    mean false-positive rate at most `max_fpr`, there and at every longer history that was tried. Where `local` has an
+    F1 of 0 there is no yardstick, and no arm counts as usable.
     """
     found = []
     for fleet, here in summary.groupby(list(FLEET), sort=False):
@@ -75,12 +76,13 @@ def usable(summary: pd.DataFrame, settings: ColdStartSettings) -> pd.DataFrame:
         wanted = settings.share_of_full * float(local["f1"].iloc[0])
         for arm in [arm for arm in ALL_ARMS if arm in set(here["arm"])]:
             mine = here[here["arm"] == arm].sort_values("asked_hours", na_position="last")
-            holds = (mine["f1"] >= wanted) & (mine["fpr"] <= settings.max_fpr)
+            holds = (mine["f1"] >= wanted) & (mine["fpr"] <= settings.max_fpr) & (wanted > 0)
             from_here = holds[::-1].cummin()[::-1]  # it holds from this length on
-            first = mine[from_here].head(1)
+            reached = mine["asked_hours"].fillna(mine["hours"])  # as headings name a length; rows left out shorten it
+            first = mine.assign(reached=reached)[from_here].head(1)
             found.append(
                 dict(zip(FLEET, fleet, strict=True))
-                | {"arm": arm, "hours_until_usable": _first(first, "hours"), "f1": _first(first, "f1")}
+                | {"arm": arm, "hours_until_usable": _first(first, "reached"), "f1": _first(first, "f1")}
                 | {"fpr": _first(first, "fpr"), "f1_needed": wanted, "fpr_allowed": settings.max_fpr}
             )
     return pd.DataFrame(found)

@@ -11,6 +11,11 @@ from rich.table import Table
 from ftl.studies.coldstart.arms import ALL_ARMS, POLICY
 from ftl.studies.coldstart.tables import FLEET, ColdStartTables
 
+NO_YARDSTICK = (
+    "from when on alarms are usable cannot be said, since the yardstick, a node's own autoencoder (local) with its "
+    "whole history, has no F1 above 0"
+)
+
 
 def terminal_tables(tables: ColdStartTables) -> Iterator[Table]:
     """F1, then the false-positive rate, by arm and length of history; narrow enough for 80 columns."""
@@ -38,19 +43,33 @@ def sentences(tables: ColdStartTables) -> list[str]:
         arms = usable.set_index("arm")["hours_until_usable"]
         dataset = usable["dataset"].iloc[0]
         best = {name: hours_words(float(arms[name])) for name in ("local", "local_rehearsed", "federated_pca", POLICY)}
-        found.append(
-            f"{dataset}: usable (F1 at least {usable['f1_needed'].iloc[0]:.2f}, false-positive rate at most "
-            f"{usable['fpr_allowed'].iloc[0]:g}) from: a node alone {best['local']}, with shared statistics only "
-            f"{best['local_rehearsed']}, federated PCA {best['federated_pca']}, the transfer policy {best[POLICY]}."
-        )
+        if has_yardstick(usable):
+            found.append(
+                f"{dataset}: usable (F1 at least {usable['f1_needed'].iloc[0]:.2f}, false-positive rate at most "
+                f"{usable['fpr_allowed'].iloc[0]:g}) from: a node alone {best['local']}, with shared statistics only "
+                f"{best['local_rehearsed']}, federated PCA {best['federated_pca']}, the transfer policy {best[POLICY]}."
+            )
+        else:
+            found.append(f"{dataset}: {NO_YARDSTICK}.")
         worst = _worst_auroc(tables.differences, str(dataset))
         if worst is not None:
             found.append(
                 f"{dataset}: the transfer policy's AUROC minus the local autoencoder's is lowest at "
-                f"{_of_history(worst)}: {worst['delta']:+.3f} "
-                f"[{worst['ci_low']:+.3f}, {worst['ci_high']:+.3f}]."
+                f"{_of_history(worst)}: {worst['delta']:+.3f}{_interval_words(worst)}."
             )
     return found
+
+
+def has_yardstick(usable: pd.DataFrame) -> bool:
+    """Whether there is an F1 to reach: not where the local model finds nothing with its whole history."""
+    return usable.empty or bool((usable["f1_needed"] > 0).all())
+
+
+def _interval_words(difference: "pd.Series[Any]") -> str:
+    """The interval in brackets; nothing where too few nodes have a test anomaly for one."""
+    if np.isnan(difference["ci_low"]):
+        return ""
+    return f" [{difference['ci_low']:+.3f}, {difference['ci_high']:+.3f}]"
 
 
 def _of_history(length: "pd.Series[Any]") -> str:

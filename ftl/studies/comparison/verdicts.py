@@ -12,6 +12,7 @@ SIGNIFICANT = 0.05
 VERDICT_METRICS = ("auroc", "auprc", "f1")
 """What the sentences speak of; the tables have more."""
 NO_DIFFERENCE = "no difference"
+UNCORRECTED = " that holds after Holm's correction, though intervals leave out 0"
 SITUATION = ("arm", "hours")
 ARM_WORDS = {"zero_shot": "zero-shot", "full_fine_tune": "after fine-tuning", "fresh_decoder": "with a fresh decoder"}
 
@@ -71,7 +72,8 @@ def _of_one(name: str, rows: Sequence[dict[str, Any]]) -> str:
     found = [row for row in rows if row["verdict"] in ("better", "worse")]
     if not found:
         auroc = [f"{_where(row)} {delta_in_words(row)}" for row in rows if row["metric"] == "auroc"]
-        return f"{name}: {NO_DIFFERENCE}; AUROC {'; '.join(auroc)}."
+        alone = any(row["interval_verdict"] in ("better", "worse") for row in rows)
+        return f"{name}: {NO_DIFFERENCE}{UNCORRECTED if alone else ''}; AUROC {'; '.join(auroc)}."
     shown = [f"{row['verdict']} {row['metric'].upper()} {_where(row)} {delta_in_words(row)}" for row in found]
     return f"{name}: {'; '.join(shown)}."
 

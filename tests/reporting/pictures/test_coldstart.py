@@ -76,3 +76,13 @@ def test_without_the_rows_there_are_lines_and_no_bands(cold):
 def test_one_length_of_history_is_no_line(cold):
     summary = cold.tables.summary[cold.tables.summary["full"]]
     assert list(coldstart.pictures(replace(cold, tables=replace(cold.tables, summary=summary)))) == []
+
+
+def test_where_no_target_has_a_test_anomaly_the_panels_stand_empty(cold):
+    means = coldstart.means_over_nodes(cold, ("f1", "fpr", "auroc"))
+    means.loc[means["metric"] != "fpr", ["mean", "low", "high"]] = np.nan
+    usable = cold.tables.usable.assign(f1_needed=np.nan)
+    blind = replace(cold, tables=replace(cold.tables, usable=usable))
+    f1, _, auroc = coldstart.against_history(means, ("f1", "fpr", "auroc"), blind, "title").axes
+    assert f1.get_ylim() == auroc.get_ylim() == (0, 1)
+    assert not f1.patches

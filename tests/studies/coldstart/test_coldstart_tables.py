@@ -1,6 +1,7 @@
 """Hours until usable, and the other tables of a cold start, on rows with known answers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,12 @@ def test_never_is_nan() -> None:
     assert (row["f1_needed"], row["fpr_allowed"]) == (pytest.approx(0.45), 0.05)
 
 
+def test_a_length_of_history_is_told_as_it_was_asked_for() -> None:
+    summary = summary_of({"local": LOCAL, "pca": {24.0: (0.9, 0.0), FULL: (0.9, 0.0)}})
+    summary.loc[summary["asked_hours"] == 24.0, "hours"] = 23.6  # the last rows of a node's day are labelled anomalous
+    assert usable(summary, SETTINGS).set_index("arm").loc["pca", "hours_until_usable"] == 24.0
+
+
 def test_the_order_of_rows_has_no_say() -> None:
     summary = summary_of({"local": LOCAL, "pca": {2.0: (0.9, 0.9), 24.0: (0.9, 0.01), FULL: (0.9, 0.0)}})
     for seed in range(5):
@@ -73,6 +80,11 @@ def test_each_fleet_has_its_own_yardstick() -> None:
 
 def test_a_fleet_whose_f1_is_undefined_is_never_usable() -> None:
     table = usable(summary_of({"local": {2.0: (np.nan, 0.0), FULL: (np.nan, 0.0)}}), SETTINGS)
+    assert table["hours_until_usable"].isna().all()
+
+
+def test_nothing_is_usable_where_the_local_model_finds_nothing() -> None:
+    table = usable(summary_of({"local": {2.0: (0.0, 0.0), FULL: (0.0, 0.0)}, "pca": {2.0: (0.3, 0.0)}}), SETTINGS)
     assert table["hours_until_usable"].isna().all()
 
 
@@ -127,3 +139,14 @@ def test_the_terminal_names_every_arm_and_says_what_was_bought(tables) -> None:
     assert len(said) == 2
     assert "usable (F1 at least" in said[0]
     assert "AUROC minus the local autoencoder's is lowest" in said[1]
+
+
+def test_a_missing_yardstick_and_a_missing_interval_are_told(tables) -> None:
+    alone = replace(
+        tables,
+        usable=tables.usable.assign(f1_needed=0.0, hours_until_usable=np.nan),
+        differences=tables.differences.assign(ci_low=np.nan, ci_high=np.nan),
+    )
+    of_usable, of_auroc = sentences(alone)
+    assert "cannot be said, since the yardstick" in of_usable
+    assert "nan" not in of_auroc

@@ -7,16 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftl.detection.scores import VARIANCE_FLOOR
+from ftl.studies.cohort import strangeness_of
 from ftl.studies.coldstart.arms import REHEARSED
-from ftl.studies.coldstart.policy import COHERENT, Decision, Situation, decide, put_together
+from ftl.studies.coldstart.policy import COHERENT, STRANGE, Decision, Situation, decide, put_together
 
-SITUATION = Situation(100, 4.0, 1.2, np.array([0.8, 1.0, 1.5]), (0, 1), 2)
+SITUATION = Situation(100, 4.0, 1.2, 1.0, np.array([0.8, 1.0, 1.5]), (0, 1), 2)
 
 situations = st.builds(
     Situation,
     n_rows=st.integers(2, 10**6),
     hours=st.floats(0.01, 1e4),
     divergence=st.floats(0, 1e9),
+    strangeness=st.floats(0, 1e9),
     of_participants=st.lists(st.floats(0, 1e9), min_size=1, max_size=5).map(np.array),
     frozen=st.sets(st.integers(0, 4)).map(lambda layers: tuple(sorted(layers))),
     n_layers=st.just(5),
@@ -42,7 +45,7 @@ def test_a_decision_depends_on_its_situation_alone(situation) -> None:
 
 
 def test_a_situation_holds_no_label_and_no_later_row() -> None:
-    known = {"n_rows", "hours", "divergence", "of_participants", "frozen", "n_layers"}
+    known = {"n_rows", "hours", "divergence", "strangeness", "of_participants", "frozen", "n_layers"}
     assert {field.name for field in fields(Situation)} == known
 
 
@@ -53,6 +56,29 @@ def test_nodes_without_a_common_scale_stay_on_their_own() -> None:
     assert (from_a_day.action, dict(from_a_day.weights)) == ("local", {"local": 1.0})
     for decision in (below, from_a_day):
         assert "no common scale" in decision.reason
+
+
+def test_a_node_of_another_kind_stays_on_its_own_whatever_the_cohort() -> None:
+    strange = replace(SITUATION, strangeness=STRANGE * 1.1)
+    below, from_a_day = decide(replace(strange, hours=23.9)), decide(replace(strange, hours=24.0))
+    assert (below.action, dict(below.weights)) == ("own components", {"pca": 1.0})
+    assert (from_a_day.action, dict(from_a_day.weights)) == ("local", {"local": 1.0})
+    for decision in (below, from_a_day):
+        assert "another kind" in decision.reason
+
+
+def test_one_wild_feature_makes_no_node_strange() -> None:
+    assert decide(replace(SITUATION, divergence=1e6)).action == "shared and own"
+    residual, variance = np.ones((4, 5)), np.full(5, 1.0 - VARIANCE_FLOOR)
+    residual[:, 0] = 1e3
+    muted = np.array([False, False, False, False, True])
+    assert strangeness_of(residual, variance, muted) == pytest.approx(1.0)
+    assert strangeness_of(residual * 6, variance, muted) == pytest.approx(36.0)
+
+
+def test_of_a_node_that_tells_nothing_nothing_is_known() -> None:
+    nothing = strangeness_of(np.zeros((3, 2)), np.ones(2), np.array([True, True]))
+    assert decide(replace(SITUATION, strangeness=nothing)).action == "own components"
 
 
 def test_one_odd_participant_does_not_tear_a_cohort() -> None:

@@ -54,6 +54,9 @@ def test_an_interval_that_holm_does_not_bear_out_is_no_verdict_and_the_sentence_
     table = compared(rows_of("good", 0.05, n_nodes=5), n_nodes=5)
     assert set(table["interval_verdict"]) == {"better"}
     assert set(table["verdict"]) == {"no difference"}  # five nodes: p is at least 1/16
+    assert sentences(table, "policy", "random")[0].startswith(
+        "good: no difference that holds after Holm's correction, though intervals leave out 0; AUROC"
+    )
     assert sentences(table, "policy", "random")[-1].endswith(
         "With 5 nodes no difference whatever could pass that correction."
     )
