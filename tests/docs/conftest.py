@@ -47,6 +47,10 @@ def small(words: tuple[str, ...]) -> tuple[str, ...]:
     match words:
         case ("ftl", "run", *rest):
             return ("ftl", "run", *as_options(SETTINGS), *rest)
+        case ("ftl", "coldstart", *rest):
+            return ("ftl", "coldstart", "--profile", "smoke", *rest)
+        case ("ftl", "study", name, *rest):
+            return ("ftl", "study", name, "--profile", "smoke", *rest)
         case ("ftl", "tune", *rest):
             return ("ftl", "tune", *as_options(SETTINGS), *rest, "--trials", "4")
         case ("python", "scripts/paper_page.py", "prepare", *_):

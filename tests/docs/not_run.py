@@ -24,6 +24,7 @@ EXPERIMENT = NotRun("it runs the whole pipeline", "tests/docs/test_dvc_experimen
 TESTS = NotRun("it runs the tests", "tests/benchmarks")
 ELSEWHERE = NotRun("it fetches from a repository of somebody's own, or from Zenodo")
 HOURS = NotRun("it made a page of results once, in hours", "tests/experiment/test_fleet_run.py")
+MINUTES = NotRun("it made the tables of its page once, in minutes", "tests/studies/labels")
 REAL_DATA = NotRun("it reads recordings that do not come with the repository", "tests/data/simulation")
 
 NOT_RUN: dict[str, NotRun] = {
@@ -36,6 +37,7 @@ NOT_RUN: dict[str, NotRun] = {
     r"mlflow models serve .*": MODEL_SERVER,
     r"ftl data fetch .*": DOWNLOAD,
     r"docker compose .*": CONTAINER,
+    r"ftl study labels (\.\./shared/data|artifacts/fleets)/.*": MINUTES,
     r"python scripts/simulator_page\.py --real .*": REAL_DATA,
 }
 """Whole commands, as patterns."""
