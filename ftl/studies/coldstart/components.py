@@ -1,6 +1,6 @@
 """The detectors that a joining node can have, and what each says of the node's rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +85,14 @@ class JoiningModels:
         return _scored(one, scale, components.residual, reference, alarming)
 
 
-def _scored(one, scale, residual_of, reference, alarming) -> Scored:  # type: ignore[no-untyped-def]
+def _scored(
+    one: Joining,
+    scale: FleetScale,
+    residual_of: Callable[[np.ndarray], np.ndarray],
+    reference: Reference | None,
+    alarming: Alarming,
+) -> Scored:
+    """Scores of a node by what a model leaves over of its rows in a scale, calibrated by the cohort where it shares."""
     known = unmuted(one.node, residual_of(one.node.scaled(one.history, scale)))
     judged = unmuted(one.node, residual_of(one.node.scaled(one.judged, scale)))
     variance = alarming.own_variance(known)
