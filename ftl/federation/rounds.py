@@ -9,6 +9,8 @@ from ftl.federation.aggregation import Aggregator
 from ftl.federation.methods import Method
 from ftl.models.state import StackedState, join, split_off, take, weighted_mean
 
+FEDAVG = Method()
+
 
 def end_round(
     clients: StackedState,
@@ -17,7 +19,7 @@ def end_round(
     cohorts: Sequence[Tensor],
     weights: Tensor,
     aggregator: Aggregator = weighted_mean,
-    method: Method = Method(),  # noqa: B008
+    method: Method = FEDAVG,
 ) -> tuple[StackedState, StackedState, list[int]]:
     """One round's end: the shared parameters of every cohort's clients are replaced by what its server makes of them.
 
@@ -65,7 +67,7 @@ def global_models(
     cohorts: Sequence[Sequence[int]],
     weights: Tensor,
     aggregator: Aggregator = weighted_mean,
-    method: Method = Method(),  # noqa: B008
+    method: Method = FEDAVG,
 ) -> StackedState:
     """What each cohort hands to a target after its last round, one model per cohort.
 

@@ -1,6 +1,7 @@
 """What drift handling does, with and without: the study of `ftl study drift` as a section of the report."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pandas as pd
 
@@ -89,7 +90,7 @@ def _folded(rows: pd.DataFrame, where: str) -> Iterator[ReportTable]:
     ladder = pd.concat(parts, ignore_index=True)
     shown = pd.DataFrame({"Detector": ladder["detector"], "Switched on": ladder["switched_on"]})
     for heading, (name, digits) in LADDER_COLUMNS.items():
-        shown[heading] = column(ladder, name, lambda value, digits=digits: number(value, digits))  # type: ignore[misc]
+        shown[heading] = column(ladder, name, partial(number, digits=digits))
     yield ReportTable("drift", f"Drift handling, means over nodes: {where}", shown, summary)
     yield _gate(gate_table(rows), where)
     yield _curve(curve_table(rows), where)

@@ -30,7 +30,7 @@ def differences(
     rows: pd.DataFrame,
     key: Sequence[str],
     arm: str,
-    against: str,
+    against: object,
     racks: Mapping[str, str | None],
     metrics: Sequence[str] = COMPARED,
 ) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def means_over_nodes(cold: ColdSubject, metrics: tuple[str, ...]) -> pd.DataFram
         for arm in [arm for arm in ARMS if arm in summary.index]:
             for metric in metrics:
                 low, high = _interval(here[here["arm"] == arm], metric, cold.racks) if len(here) else (np.nan, np.nan)
-                mean = float(summary.loc[arm, metric])  # type: ignore[arg-type]
+                mean = float(summary[metric].astype("float64")[arm])
                 found.append({"arm": arm, "metric": metric, "x": x, "mean": mean, "low": low, "high": high})
     return pd.DataFrame(found)
 

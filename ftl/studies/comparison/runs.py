@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,12 @@ def _written(
     _write(files[0], lambda path: rows.to_parquet(path, index=False))
     for path, of in zip(files[1:], (summary, table), strict=True):
         of.insert(0, "dataset", rows["dataset"].iloc[0])
-        _write(path, lambda half, of=of: of.to_csv(half, index=False))  # type: ignore[misc]
+        _write(path, partial(_as_csv, of))
     return Compared(rows, summary, table, tuple(told), files)
+
+
+def _as_csv(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, index=False)
 
 
 def _write(path: Path, writer: Callable[[Path], None]) -> None:

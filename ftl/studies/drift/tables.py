@@ -157,7 +157,7 @@ def _effects(rows: pd.DataFrame, mechanism: Mechanism, racks: Mapping[str, str |
     others = [name for name in SWITCHES if name != mechanism.field]
     two = rows[rows[mechanism.field].isin([mechanism.off, mechanism.on])]
     key = (*SCOPE, "detector", *others)
-    table = differences(two, key, mechanism.field, mechanism.off, racks, EFFECTS)  # type: ignore[arg-type]
+    table = differences(two, key, mechanism.field, mechanism.off, racks, EFFECTS)
     context = np.full(len(table), None, dtype=object)
     for word, base in ((ON_TOP, RECOMMENDED), (ALONE, NOTHING)):
         same = np.logical_and.reduce([table[name] == getattr(base, name) for name in others])
